@@ -1,0 +1,523 @@
+//! What a configuration file says, once it has been checked.
+//!
+//! Everything here is plain data that compares with `==`, and lists keep the order of the file, so
+//! that a reload can tell what changed. Names and addresses that refer to another part of the file
+//! (an interface, a policy) are known to exist.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::{IpNet, Ipv6Net};
+
+use crate::mac::MacAddr;
+
+/// A whole configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[router]`
+    pub router: Router,
+    /// `[[interface]]`; at least one, names are unique.
+    pub interfaces: Vec<Interface>,
+    /// `[[locator]]`; names are unique, prefixes do not overlap.
+    pub locators: Vec<Locator>,
+    /// `[[sid]]`; prefixes are unique.
+    pub sids: Vec<LocalSid>,
+    /// `[[policy]]`; names are unique.
+    pub policies: Vec<Policy>,
+    /// `[[route]]`; (table, prefix) is unique.
+    pub routes: Vec<Route>,
+    /// `[[neighbor]]`; (address, interface) is unique.
+    pub neighbors: Vec<Neighbor>,
+    /// `[source.*]`
+    pub sources: Sources,
+}
+
+/// `[router]`: what holds for the whole daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// What the router calls itself in output and metrics. Default: [`Router::DEFAULT_NAME`].
+    pub name: String,
+    /// CPU numbers to pin workers to, one worker each; empty: one worker, not pinned.
+    pub cores: Vec<usize>,
+    /// Outer source address of H.Encaps, for policies that do not name their own.
+    pub encap_source: Option<Ipv6Addr>,
+    /// Hop Limit of the outer header, 1 to 255.
+    pub encap_hop_limit: u8,
+    /// Where the outer Flow Label comes from.
+    pub encap_flow_label: FlowLabel,
+    /// Source of ICMPv6 errors, already defaulted to `encap_source`; `None`: neither is set, and an
+    /// address of the interface is to be used.
+    pub icmp_source: Option<Ipv6Addr>,
+    /// ICMP errors per second at most; 0: no limit.
+    pub icmp_rate: u32,
+    /// How workers wait for packets.
+    pub poll: Poll,
+    /// Path of the control socket.
+    pub socket: PathBuf,
+    /// Where the OpenMetrics page listens, if anywhere.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Router {
+    /// Value of `name` where the file gives none.
+    pub const DEFAULT_NAME: &str = "sidewinder";
+    /// Value of `socket` where the file gives none.
+    pub const DEFAULT_SOCKET: &str = "/run/sidewinder/sidewinder.sock";
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self {
+            name: Self::DEFAULT_NAME.to_owned(),
+            cores: Vec::new(),
+            encap_source: None,
+            encap_hop_limit: 64,
+            encap_flow_label: FlowLabel::default(),
+            icmp_source: None,
+            icmp_rate: 100,
+            poll: Poll::default(),
+            socket: PathBuf::from(Self::DEFAULT_SOCKET),
+            metrics: None,
+        }
+    }
+}
+
+/// `[[interface]]`: a network interface that workers receive from and send to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The kernel's name of it, 1 to 15 bytes.
+    pub name: String,
+    /// Whether AF_XDP zero-copy mode is asked for.
+    pub zero_copy: ZeroCopy,
+    /// Which receive queues to serve.
+    pub queues: Queues,
+    /// What to take from the kernel.
+    pub steer: Steer,
+    /// Whether packets from here may be addressed to our SIDs (RFC 8754, 5.1).
+    pub domain: Domain,
+    /// Table that packets from here are looked up in.
+    pub table: Table,
+}
+
+impl Interface {
+    /// An interface with default settings.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            zero_copy: ZeroCopy::default(),
+            queues: Queues::default(),
+            steer: Steer::default(),
+            domain: Domain::default(),
+            table: Table::default(),
+        }
+    }
+}
+
+/// `[[locator]]`: a prefix that SIDs of this node are taken from (RFC 8986, 3.1).
+///
+/// The prefix length is `block_bits + node_bits`, and with `function_bits` at most 128.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locator {
+    /// Its name.
+    pub name: String,
+    /// The locator itself.
+    pub prefix: Ipv6Net,
+    /// Bits of the SID block, which all nodes of the domain share.
+    pub block_bits: u8,
+    /// Bits that tell this node from the others.
+    pub node_bits: u8,
+    /// Bits of the function; what is left of the 128 is the argument.
+    pub function_bits: u8,
+}
+
+impl Locator {
+    /// Value of `function-bits` where the file gives none.
+    pub const DEFAULT_FUNCTION_BITS: u8 = 16;
+    /// Value of `node-bits` where the file gives neither it nor `block-bits`.
+    pub const DEFAULT_NODE_BITS: u8 = 16;
+}
+
+/// `[[sid]]`: an address or prefix of ours, and what is done with packets to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalSid {
+    /// The SID; a /128 where the file gives an address.
+    pub sid: Ipv6Net,
+    /// What is done with packets to it.
+    pub behavior: Behavior,
+    /// Variations of End, End.X and End.T; none for the others.
+    pub flavors: Flavors,
+}
+
+/// An endpoint behavior with its parameters (RFC 8986, section 4). Displays as the RFC spells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behavior {
+    /// `End` (4.1): go on to the next segment.
+    End,
+    /// `End.X` (4.2): go on to the next segment through this neighbour.
+    EndX {
+        /// The neighbour; link-local only together with an interface.
+        nh6: Ipv6Addr,
+        /// Where it is; `None`: found by looking the address up.
+        interface: Option<String>,
+    },
+    /// `End.T` (4.3): look the next segment up in this table.
+    EndT {
+        /// The table.
+        table: Table,
+    },
+    /// `End.DX6` (4.4): decapsulate IPv6 and send it to this neighbour.
+    EndDx6 {
+        /// The neighbour; link-local only together with an interface.
+        nh6: Ipv6Addr,
+        /// Where it is; `None`: found by looking the address up.
+        interface: Option<String>,
+    },
+    /// `End.DX4` (4.5): decapsulate IPv4 and send it to this neighbour.
+    EndDx4 {
+        /// The neighbour.
+        nh4: Ipv4Addr,
+        /// Where it is; `None`: found by looking the address up.
+        interface: Option<String>,
+    },
+    /// `End.DT6` (4.6): decapsulate IPv6 and look it up in this table.
+    EndDt6 {
+        /// The table.
+        table: Table,
+    },
+    /// `End.DT4` (4.7): decapsulate IPv4 and look it up in this table.
+    EndDt4 {
+        /// The table.
+        table: Table,
+    },
+    /// `End.DT46` (4.8): decapsulate IPv6 or IPv4 and look it up in this table.
+    EndDt46 {
+        /// The table.
+        table: Table,
+    },
+}
+
+/// Flavors of End, End.X and End.T (RFC 8986, 4.16). Displays as `PSP, USD`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flavors {
+    /// Penultimate Segment Pop of the SRH.
+    pub psp: bool,
+    /// Ultimate Segment Pop of the SRH.
+    pub usp: bool,
+    /// Ultimate Segment Decapsulation.
+    pub usd: bool,
+}
+
+/// `[[policy]]`: what to encapsulate packets with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name, which routes refer to.
+    pub name: String,
+    /// How the segments are written into the packet.
+    pub behavior: Headend,
+    /// One or more segment lists; flows are shared among them by weight.
+    pub lists: Vec<SegmentList>,
+    /// Outer source address, already defaulted to the router's `encap_source`.
+    pub source: Ipv6Addr,
+}
+
+/// One way of a policy through the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentList {
+    /// First to last; at least one.
+    pub segs: Vec<Ipv6Addr>,
+    /// Share of the flows, 1 to 255, relative to the other lists.
+    pub weight: u8,
+}
+
+/// `[[route]]`: where packets to a prefix go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Destinations, IPv4 or IPv6, host bits zero.
+    pub prefix: IpNet,
+    /// Table it is in.
+    pub table: Table,
+    /// What is done with packets to it.
+    pub action: RouteAction,
+}
+
+/// What a route does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteAction {
+    /// Encapsulate by the policy of this name.
+    Policy(String),
+    /// Send through one of these; one or more.
+    Via(Vec<NextHop>),
+    /// Destinations are neighbours on this interface.
+    OnLink(String),
+    /// Drop, silently.
+    Blackhole,
+    /// Drop, and answer Destination Unreachable: no route.
+    Unreachable,
+    /// Drop, and answer Destination Unreachable: administratively prohibited.
+    Prohibit,
+    /// Deliver to this host's kernel.
+    Local,
+}
+
+/// A neighbour that packets are sent through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// The neighbour; never IPv4 for an IPv6 route; link-local only together with an interface.
+    pub address: IpAddr,
+    /// Where it is; `None`: found by looking the address up.
+    pub interface: Option<String>,
+    /// Share of the flows, 1 to 255, relative to the other next hops.
+    pub weight: u8,
+}
+
+/// `[[neighbor]]`: a neighbour's MAC address, given by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbor {
+    /// The neighbour.
+    pub address: IpAddr,
+    /// Where it is.
+    pub interface: String,
+    /// Its unicast MAC address.
+    pub mac: MacAddr,
+}
+
+/// `[source.*]`: where routes come from besides the file.
+///
+/// This version checks these sections but does nothing with them, and warns so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `[source.kernel]`
+    pub kernel: Option<KernelSource>,
+    /// `[source.bgp-ls]`
+    pub bgp_ls: Option<BgpLsSource>,
+}
+
+/// `[source.kernel]`: mirror the kernel's routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelSource {
+    /// Tables to mirror.
+    pub tables: Vec<Table>,
+}
+
+/// `[source.bgp-ls]`: learn the topology from a BGP-LS session (RFC 9552, RFC 9514).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BgpLsSource {
+    /// Which side opens the session.
+    pub session: BgpSession,
+    /// Our AS number.
+    pub local_as: u32,
+    /// The other side's; default: the same.
+    pub peer_as: u32,
+    /// Our node in the topology.
+    pub router_id: RouterId,
+}
+
+/// Which side opens a BGP session, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BgpSession {
+    /// We connect to this address; the port is 179 where the file gives none.
+    Peer(SocketAddr),
+    /// We listen on this address; the port is 179 where the file gives none.
+    Listen(SocketAddr),
+}
+
+/// How an IGP names a node: `0000.0000.0001` or `192.0.2.1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterId {
+    /// IS-IS system ID.
+    Isis([u8; 6]),
+    /// OSPF router ID.
+    Ospf(Ipv4Addr),
+}
+
+/// A routing table (VRF), numbered as in Linux; never 0. Displays as `main`, or its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Table(pub u32);
+
+impl Table {
+    /// `default`, 253.
+    pub const DEFAULT: Self = Self(253);
+    /// `main`, 254: the table used where none is named.
+    pub const MAIN: Self = Self(254);
+    /// `local`, 255.
+    pub const LOCAL: Self = Self(255);
+
+    /// The names a file may use, in the order of their numbers.
+    pub(crate) const NAMES: [(&str, Self); 3] =
+        [("default", Self::DEFAULT), ("main", Self::MAIN), ("local", Self::LOCAL)];
+}
+
+/// The main table.
+impl Default for Table {
+    fn default() -> Self {
+        Self::MAIN
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::NAMES.iter().find(|(_, table)| table == self) {
+            Some((name, _)) => f.pad(name),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Which receive queues of an interface are served. Displays as `all`, or their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Queues {
+    /// All that the interface has.
+    #[default]
+    All,
+    /// The first so many; at least 1.
+    Count(u32),
+}
+
+impl fmt::Display for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.pad("all"),
+            Self::Count(count) => write!(f, "{count}"),
+        }
+    }
+}
+
+/// An enum whose variants are words in the file: the words stand here only, and `Display`,
+/// parsing and error messages all use them.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every variant as the file spells it.
+            pub(crate) const WORDS: &[(&str, Self)] = &[$(($word, Self::$variant)),+];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word,)+ })
+            }
+        }
+    };
+}
+
+words! {
+    /// A headend behavior (RFC 8986, section 5). Displays as the RFC spells it.
+    Headend {
+        /// `H.Encaps` (5.1): outer IPv6 header and an SRH with every segment.
+        #[default]
+        HEncaps = "H.Encaps",
+        /// `H.Encaps.Red` (5.2): the first segment is left out of the SRH, and with one segment
+        /// there is no SRH.
+        HEncapsRed = "H.Encaps.Red",
+    }
+}
+
+words! {
+    /// Where the outer Flow Label of an encapsulated packet comes from.
+    FlowLabel {
+        /// A hash of the inner packet (RFC 8754, 5.5; RFC 6438).
+        #[default]
+        Hash = "hash",
+        /// The inner packet's.
+        Copy = "copy",
+        /// Always 0.
+        Zero = "zero",
+    }
+}
+
+words! {
+    /// How workers wait for packets.
+    Poll {
+        /// Poll while packets come, sleep in the kernel when they do not.
+        #[default]
+        Adaptive = "adaptive",
+        /// Poll always; the core is never idle.
+        Busy = "busy",
+    }
+}
+
+words! {
+    /// Whether AF_XDP zero-copy mode is asked for.
+    ZeroCopy {
+        /// Zero-copy, or the interface is not used.
+        Require = "require",
+        /// Zero-copy where the driver has it, else copy.
+        #[default]
+        Prefer = "prefer",
+        /// Copy.
+        Never = "never",
+    }
+}
+
+words! {
+    /// What is taken from the kernel on an interface.
+    Steer {
+        /// Everything that is to be routed.
+        #[default]
+        All = "all",
+        /// Only packets to local SIDs and to steered prefixes.
+        Sids = "sids",
+    }
+}
+
+words! {
+    /// Which side of the SR domain's border an interface is on (RFC 8754, 5.1).
+    Domain {
+        /// Inside: packets to our SIDs are welcome.
+        #[default]
+        Internal = "internal",
+        /// Outside: packets to our SID block are dropped. Not supported by this version.
+        External = "external",
+    }
+}
+
+impl Headend {
+    /// Bytes that encapsulating with `segments` segments adds to a packet.
+    pub fn overhead(self, segments: usize) -> usize {
+        const IPV6_HEADER: usize = 40;
+        const SRH_FIXED: usize = 8;
+        const SEGMENT: usize = 16;
+        match self {
+            Self::HEncaps => IPV6_HEADER + SRH_FIXED + SEGMENT * segments,
+            Self::HEncapsRed if segments <= 1 => IPV6_HEADER,
+            Self::HEncapsRed => IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1),
+        }
+    }
+}
+
+impl Config {
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+
+    /// The policy of this name.
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+}
+
+impl fmt::Display for Flavors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = [("PSP", self.psp), ("USP", self.usp), ("USD", self.usd)]
+            .into_iter()
+            .filter_map(|(name, set)| set.then_some(name))
+            .collect();
+        f.pad(&names.join(", "))
+    }
+}
+
+impl fmt::Display for RouterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Isis([a, b, c, d, e, g]) => {
+                write!(f, "{a:02x}{b:02x}.{c:02x}{d:02x}.{e:02x}{g:02x}")
+            }
+            Self::Ospf(address) => write!(f, "{address}"),
+        }
+    }
+}
