@@ -10,13 +10,22 @@
 
 #![forbid(unsafe_code)]
 
+mod behaviors;
+mod checks;
+mod item;
 mod mac;
 mod model;
+mod mtu;
+mod parse;
+mod read;
 mod report;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+
+use toml::de::DeTable;
 
 pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
@@ -26,7 +35,8 @@ pub use crate::model::{
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 
-use crate::report::Source;
+use crate::item::{Item, Sink};
+use crate::report::{Source, Span};
 
 /// A file with every key, what it means, what it takes and what it defaults to.
 pub const SAMPLE: &str = include_str!("../../sidewinder.sample.toml");
@@ -41,7 +51,9 @@ pub struct Checked {
     pub config: Config,
     /// What it probably should not say.
     pub warnings: Report,
-    pub(crate) source: Arc<Source>,
+    source: Arc<Source>,
+    /// Places of the segment lists, policy by policy.
+    segment_lists: Vec<Span>,
 }
 
 /// A file that cannot be used, with all its errors and warnings. Displays as text without colour.
@@ -73,23 +85,82 @@ impl std::error::Error for Failure {}
 /// The file cannot be read, or has errors.
 pub fn load(path: impl AsRef<Path>) -> Result<Checked, Failure> {
     let path = path.as_ref();
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    check(&text, &path.display().to_string())
+    let file_name = path.display().to_string();
+    let unreadable = |title: String, help: &str| {
+        let source = Source { file_name: file_name.clone(), text: String::new() };
+        let found = Diagnostic::error(title).help(help);
+        Err(Failure { report: Report::new(Arc::new(source), vec![found]) })
+    };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(why) => {
+            let help = match why.kind() {
+                ErrorKind::NotFound => "check the path; a sample file comes with Sidewinder",
+                ErrorKind::PermissionDenied => "run as a user who may read it, or change its mode",
+                ErrorKind::IsADirectory => "name the file, not its directory",
+                _ => "check the file system it is on",
+            };
+            return unreadable(format!("the file cannot be read: {}", words(&why)), help);
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => check(&text, &file_name),
+        Err(why) => unreadable(
+            format!("the file is not text: byte {} is not UTF-8", why.utf8_error().valid_up_to()),
+            "a configuration file is TOML, in UTF-8",
+        ),
+    }
+}
+
+/// Why a file could not be read, without the error number.
+fn words(why: &std::io::Error) -> String {
+    match why.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => why.to_string(),
+    }
 }
 
 /// Checks `text`, the content of the file that messages shall call `file_name`.
 ///
 /// # Errors
 ///
-/// The text has errors.
-pub fn check(_text: &str, _file_name: &str) -> Result<Checked, Failure> {
-    unimplemented!()
+/// The text is not TOML, or says something that cannot be done. All errors are reported, but after
+/// a syntax error nothing else is, since what was meant is not known then.
+pub fn check(text: &str, file_name: &str) -> Result<Checked, Failure> {
+    let source = Arc::new(Source { file_name: file_name.to_owned(), text: text.to_owned() });
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    if !errors.is_empty() {
+        return Err(Failure { report: Report::new(source.clone(), syntax(&errors)) });
+    }
+    let sink = Sink::default();
+    let (config, facts) = parse::file(&Item::top(table.get_ref(), &source.text, &sink));
+    checks::all(&config, &facts, &sink);
+    let report = Report::new(source.clone(), sink.into_inner());
+    if report.has_errors() {
+        return Err(Failure { report });
+    }
+    Ok(Checked { config, warnings: report, source, segment_lists: facts.segment_lists })
 }
 
-impl Checked {
-    /// Checks that what policies add to packets leaves room on the interfaces they leave by.
-    /// `mtu_of` tells an interface's MTU in bytes, `None` if it is not known.
-    pub fn check_mtu(&self, _mtu_of: impl Fn(&str) -> Option<u32>) -> Report {
-        Report::new(self.source.clone(), Vec::new())
+/// What the TOML parser found.
+fn syntax(errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    // A file that is not TOML at all has an error in every line.
+    const SHOWN: usize = 20;
+    let mut found: Vec<_> = errors
+        .iter()
+        .take(SHOWN)
+        .map(|error| {
+            let found = Diagnostic::error(format!("not TOML: {}", error.message()));
+            match error.span() {
+                Some(span) => found.at(span, ""),
+                None => found,
+            }
+        })
+        .collect();
+    if let Some(more) = errors.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        found.push(Diagnostic::error(format!("not TOML: {more} more syntax errors")));
     }
+    found
 }

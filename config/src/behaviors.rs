@@ -1,0 +1,223 @@
+//! The table of behaviors: what each takes, and what becomes of it.
+//!
+//! A new endpoint behavior is a variant of [`Behavior`] and a row of [`ENDPOINTS`].
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::model::{Behavior, Headend, Table};
+
+/// An endpoint behavior, for `[[sid]]`.
+pub(crate) struct Endpoint {
+    /// As the RFC spells it.
+    pub(crate) name: &'static str,
+    /// Keys it cannot do without.
+    pub(crate) required: &'static [&'static str],
+    /// Keys it takes besides.
+    pub(crate) allowed: &'static [&'static str],
+    /// Whether it takes PSP, USP and USD.
+    pub(crate) flavors: bool,
+    /// Builds it; `None` if a required key is not there.
+    pub(crate) build: fn(Params) -> Option<Behavior>,
+}
+
+/// What a `[[sid]]` says besides its SID and behavior.
+#[derive(Default)]
+pub(crate) struct Params {
+    pub(crate) nh6: Option<Ipv6Addr>,
+    pub(crate) nh4: Option<Ipv4Addr>,
+    pub(crate) interface: Option<String>,
+    pub(crate) table: Option<Table>,
+}
+
+/// The keys of `[[sid]]` that depend on the behavior, with an example of what to write.
+pub(crate) const PARAMS: [(&str, &str); 5] = [
+    ("nh6", "\"fe80::2\""),
+    ("nh4", "\"192.0.2.2\""),
+    ("interface", "\"eth1\""),
+    ("table", "\"main\""),
+    ("policy", "\"to-r3\""),
+];
+
+/// Every endpoint behavior there is (RFC 8986, section 4).
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        name: "End",
+        required: &[],
+        allowed: &[],
+        flavors: true,
+        build: |_| Some(Behavior::End),
+    },
+    Endpoint {
+        name: "End.X",
+        required: &["nh6"],
+        allowed: &["interface"],
+        flavors: true,
+        build: |p| Some(Behavior::EndX { nh6: p.nh6?, interface: p.interface }),
+    },
+    Endpoint {
+        name: "End.T",
+        required: &["table"],
+        allowed: &[],
+        flavors: true,
+        build: |p| Some(Behavior::EndT { table: p.table? }),
+    },
+    Endpoint {
+        name: "End.DX6",
+        required: &["nh6"],
+        allowed: &["interface"],
+        flavors: false,
+        build: |p| Some(Behavior::EndDx6 { nh6: p.nh6?, interface: p.interface }),
+    },
+    Endpoint {
+        name: "End.DX4",
+        required: &["nh4"],
+        allowed: &["interface"],
+        flavors: false,
+        build: |p| Some(Behavior::EndDx4 { nh4: p.nh4?, interface: p.interface }),
+    },
+    Endpoint {
+        name: "End.DT6",
+        required: &["table"],
+        allowed: &[],
+        flavors: false,
+        build: |p| Some(Behavior::EndDt6 { table: p.table? }),
+    },
+    Endpoint {
+        name: "End.DT4",
+        required: &["table"],
+        allowed: &[],
+        flavors: false,
+        build: |p| Some(Behavior::EndDt4 { table: p.table? }),
+    },
+    Endpoint {
+        name: "End.DT46",
+        required: &["table"],
+        allowed: &[],
+        flavors: false,
+        build: |p| Some(Behavior::EndDt46 { table: p.table? }),
+    },
+];
+
+/// Endpoint behaviors that exist but are not in [`ENDPOINTS`] (RFC 8986, RFC 9433 and the
+/// network-programming insertion draft; `u…` are names of RFC 9800 in daily use).
+const OTHER_ENDPOINTS: &[&str] = &[
+    "End.DX2",
+    "End.DX2V",
+    "End.DT2U",
+    "End.DT2M",
+    "End.B6.Encaps",
+    "End.B6.Encaps.Red",
+    "End.B6.Insert",
+    "End.B6.Insert.Red",
+    "End.B6",
+    "End.BM",
+    "End.S",
+    "End.AS",
+    "End.AM",
+    "End.AD",
+    "End.BPF",
+    "End.MAP",
+    "End.M.GTP6.D",
+    "End.M.GTP6.D.Di",
+    "End.M.GTP6.E",
+    "End.M.GTP4.E",
+    "End.Limit",
+    "End.LBS",
+    "End.XPS",
+    "uN",
+    "uA",
+    "uDT4",
+    "uDT6",
+    "uDT46",
+    "uDX4",
+    "uDX6",
+];
+
+/// Headend behaviors that exist but that [`Headend`] has not.
+const OTHER_HEADENDS: &[&str] =
+    &["H.Encaps.L2", "H.Encaps.L2.Red", "H.Insert", "H.Insert.Red", "H.M.GTP4.D"];
+
+/// Flavors that exist but that [`crate::Flavors`] has not.
+pub(crate) const OTHER_FLAVORS: &[&str] = &["NEXT-CSID", "REPLACE-CSID"];
+
+/// What a name of a behavior stands for.
+pub(crate) enum Named {
+    Endpoint(&'static Endpoint),
+    Headend(Headend),
+    /// It exists, but not here.
+    Unsupported,
+    /// It does not exist.
+    Unknown,
+}
+
+/// Looks a behavior's name up.
+pub(crate) fn named(name: &str) -> Named {
+    if let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.name == name) {
+        Named::Endpoint(endpoint)
+    } else if let Some((_, headend)) = Headend::WORDS.iter().find(|(word, _)| *word == name) {
+        Named::Headend(*headend)
+    } else if OTHER_ENDPOINTS.contains(&name) || OTHER_HEADENDS.contains(&name) {
+        Named::Unsupported
+    } else {
+        Named::Unknown
+    }
+}
+
+impl Behavior {
+    /// The behavior's name, as the RFC spells it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::End => "End",
+            Self::EndX { .. } => "End.X",
+            Self::EndT { .. } => "End.T",
+            Self::EndDx6 { .. } => "End.DX6",
+            Self::EndDx4 { .. } => "End.DX4",
+            Self::EndDt6 { .. } => "End.DT6",
+            Self::EndDt4 { .. } => "End.DT4",
+            Self::EndDt46 { .. } => "End.DT46",
+        }
+    }
+}
+
+impl std::fmt::Display for Behavior {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_builds_the_behavior_of_its_name() {
+        for endpoint in ENDPOINTS {
+            let params = Params {
+                nh6: Some(Ipv6Addr::LOCALHOST),
+                nh4: Some(Ipv4Addr::LOCALHOST),
+                interface: Some("eth0".to_owned()),
+                table: Some(Table::MAIN),
+            };
+            let built = (endpoint.build)(params).expect(endpoint.name);
+            assert_eq!(built.to_string(), endpoint.name);
+            let nothing = (endpoint.build)(Params::default());
+            assert_eq!(nothing.is_none(), !endpoint.required.is_empty(), "{}", endpoint.name);
+        }
+    }
+
+    #[test]
+    fn no_name_is_in_two_tables() {
+        for name in OTHER_ENDPOINTS.iter().chain(OTHER_HEADENDS) {
+            assert!(matches!(named(name), Named::Unsupported), "{name}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_rows_are_known() {
+        for endpoint in ENDPOINTS {
+            for key in endpoint.required.iter().chain(endpoint.allowed) {
+                assert!(PARAMS.iter().any(|(param, _)| param == key), "{key}");
+            }
+        }
+    }
+}

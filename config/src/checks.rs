@@ -1,0 +1,265 @@
+//! What takes the whole file to check: duplicates, references, overlaps.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
+use std::net::Ipv6Addr;
+
+use ipnet::{IpNet, Ipv6Net};
+
+use crate::item::{At, Sink, join, nearest};
+use crate::model::{Config, RouteAction, Table};
+use crate::parse::Facts;
+use crate::report::{Diagnostic, Span};
+
+/// Reports everything that is wrong between sections.
+pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
+    duplicates(&facts.interfaces, sink, |name| format!("interface `{name}`"));
+    duplicates(&facts.locators, sink, |name| format!("locator `{name}`"));
+    duplicates(&facts.sids, sink, |sid| format!("SID {}", show(sid)));
+    duplicates(&facts.policies, sink, |name| format!("policy `{name}`"));
+    duplicates(&facts.routes, sink, |(table, prefix)| format!("route {prefix} in table {table}"));
+    duplicates(&facts.neighbors, sink, |(address, interface)| {
+        format!("neighbor {address} on `{interface}`")
+    });
+    references(&facts.interface_refs, &facts.interfaces, "interface", "[[interface]]", sink);
+    references(&facts.policy_refs, &facts.policies, "policy", "[[policy]]", sink);
+    locators(&facts.locator_prefixes, sink);
+    sids(facts, sink);
+    first_segments(facts, sink);
+    policy_loops(config, facts, sink);
+}
+
+fn duplicates<T: Eq + Hash>(all: &[At<T>], sink: &Sink, show: impl Fn(&T) -> String) {
+    let mut seen: HashMap<&T, &Span> = HashMap::new();
+    for At { value, span } in all {
+        match seen.get(value) {
+            None => {
+                seen.insert(value, span);
+            }
+            Some(first) => sink.push(
+                Diagnostic::error(format!("{} is there twice", show(value)))
+                    .at(span.clone(), "again here")
+                    .at((*first).clone(), "first here")
+                    .help("remove or change one of them"),
+            ),
+        }
+    }
+}
+
+fn references(refs: &[At<String>], known: &[At<String>], what: &str, section: &str, sink: &Sink) {
+    // Names to show where none is near; more would bury the message.
+    const SHOWN: usize = 8;
+    let names: Vec<_> = known.iter().map(|name| name.value.as_str()).collect();
+    for At { value, span } in refs {
+        if names.contains(&value.as_str()) {
+            continue;
+        }
+        let help = match nearest(value, names.iter().copied()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None if names.is_empty() || names.len() > SHOWN => {
+                format!("add {section} with name = \"{value}\"")
+            }
+            None => format!(
+                "add {section} with name = \"{value}\"; this file has {}",
+                join(&names, "and")
+            ),
+        };
+        sink.push(
+            Diagnostic::error(format!("there is no {what} `{value}`"))
+                .at(span.clone(), format!("no {section} has this name"))
+                .help(help),
+        );
+    }
+}
+
+fn locators(prefixes: &[At<Ipv6Net>], sink: &Sink) {
+    for (outer, inner) in nested(prefixes) {
+        // The later one is to blame, whichever is the larger.
+        let (blamed, other) =
+            if outer.span.start > inner.span.start { (outer, inner) } else { (inner, outer) };
+        sink.push(
+            Diagnostic::error(format!("locators {} and {} overlap", other.value, blamed.value))
+                .at(blamed.span.clone(), "this one")
+                .at(other.span.clone(), "and this one")
+                .help("a SID must belong to one locator only"),
+        );
+    }
+    let mut seen: HashMap<Ipv6Net, &Span> = HashMap::new();
+    for At { value, span } in prefixes {
+        if let Some(first) = seen.insert(*value, span) {
+            sink.push(
+                Diagnostic::error(format!("locator prefix {value} is there twice"))
+                    .at(span.clone(), "again here")
+                    .at(first.clone(), "first here")
+                    .help("remove one of the locators"),
+            );
+        }
+    }
+}
+
+fn sids(facts: &Facts, sink: &Sink) {
+    let locators: HashMap<Ipv6Net, &Span> =
+        facts.locator_prefixes.iter().map(|at| (at.value, &at.span)).collect();
+    for At { value: sid, span } in &facts.sids {
+        let covered = facts
+            .locator_prefixes
+            .iter()
+            .find(|locator| sid.contains(&locator.value) && *sid != locator.value);
+        if let Some(locator) = covered {
+            sink.push(
+                Diagnostic::error(format!(
+                    "SID {} covers the whole locator {}",
+                    show(sid),
+                    locator.value
+                ))
+                .at(span.clone(), "larger than a locator")
+                .at(locator.span.clone(), "this locator is inside")
+                .help("a SID is a locator and a function: give it a longer prefix length"),
+            );
+        } else if let Some(locator) = locators.get(sid) {
+            sink.push(
+                Diagnostic::warning(format!("SID {} takes a whole locator", show(sid)))
+                    .at(span.clone(), "has no function bits")
+                    .at((*locator).clone(), "the locator")
+                    .help("every address of the locator that is no other SID gets this behavior"),
+            );
+        } else if longest(&locators, sid.network()).is_none() {
+            sink.push(
+                Diagnostic::warning(format!("SID {} is outside every locator", show(sid)))
+                    .at(span.clone(), "in no [[locator]]")
+                    .help("other routers reach a SID by its locator's route; check the address, or add [[locator]]"),
+            );
+        }
+    }
+    for (outer, inner) in nested(&facts.sids) {
+        if locators.contains_key(&outer.value) {
+            continue;
+        }
+        sink.push(
+            Diagnostic::warning(format!(
+                "SID {} lies inside SID {}",
+                show(&inner.value),
+                show(&outer.value)
+            ))
+            .at(inner.span.clone(), "the longer prefix wins for its addresses")
+            .at(outer.span.clone(), "all other addresses of this get its behavior")
+            .help("if this is meant, ignore the warning; else change one of them"),
+        );
+    }
+}
+
+/// A policy that sends packets to this router itself would encapsulate them for nothing, or for
+/// ever.
+fn first_segments(facts: &Facts, sink: &Sink) {
+    let sids: HashMap<Ipv6Net, &Span> = facts.sids.iter().map(|at| (at.value, &at.span)).collect();
+    for At { value, span } in &facts.first_segs {
+        if let Some((_, sid)) = longest(&sids, *value) {
+            sink.push(
+                Diagnostic::error("the first segment of a policy is this router's own SID")
+                    .at(span.clone(), "leads back to this router")
+                    .at((*sid).clone(), "the SID")
+                    .help("begin the list with the first segment on another router"),
+            );
+        }
+    }
+}
+
+/// A route that steers a policy's own first segment into that policy.
+fn policy_loops(config: &Config, facts: &Facts, sink: &Sink) {
+    let routes: HashMap<Ipv6Net, &RouteAction> = main_routes(config).collect();
+    let sids: HashMap<Ipv6Net, ()> = config.sids.iter().map(|sid| (sid.sid, ())).collect();
+    let lists = config.policies.iter().flat_map(|policy| {
+        policy.lists.iter().filter_map(move |list| Some((&policy.name, *list.segs.first()?)))
+    });
+    for ((name, first), span) in lists.zip(&facts.segment_lists) {
+        let Some((prefix, RouteAction::Policy(back))) = longest(&routes, first) else { continue };
+        if back != name || longest(&sids, first).is_some() {
+            continue;
+        }
+        let mut found = Diagnostic::warning(format!("policy `{name}` may lead into itself"))
+            .at(span.clone(), format!("packets to {first} take the route {prefix}"));
+        let route = facts.routes.iter().find(|at| at.value == (Table::MAIN, IpNet::V6(prefix)));
+        if let Some(route) = route {
+            found = found.at(route.span.clone(), "which leads into the policy");
+        }
+        sink.push(found.help("add a route to the first segment that does not use the policy"));
+    }
+}
+
+/// The IPv6 routes of the main table.
+pub(crate) fn main_routes(config: &Config) -> impl Iterator<Item = (Ipv6Net, &RouteAction)> {
+    config.routes.iter().filter(|route| route.table == Table::MAIN).filter_map(|route| match route
+        .prefix
+    {
+        IpNet::V6(prefix) => Some((prefix, &route.action)),
+        IpNet::V4(_) => None,
+    })
+}
+
+/// The longest prefix that `address` is in.
+pub(crate) fn longest<V>(
+    prefixes: &HashMap<Ipv6Net, V>,
+    address: Ipv6Addr,
+) -> Option<(Ipv6Net, &V)> {
+    (0..=128).rev().find_map(|length| {
+        let prefix = Ipv6Net::new(address, length).ok()?.trunc();
+        prefixes.get(&prefix).map(|value| (prefix, value))
+    })
+}
+
+/// Pairs of prefixes where the second lies inside the first and is longer, the nearest such first
+/// for each second. A sweep, because a file may have many thousand SIDs.
+fn nested(all: &[At<Ipv6Net>]) -> Vec<(&At<Ipv6Net>, &At<Ipv6Net>)> {
+    let mut sorted: Vec<_> = all.iter().collect();
+    sorted.sort_by_key(|at| (at.value.network(), at.value.prefix_len()));
+    let mut open: Vec<&At<Ipv6Net>> = Vec::new();
+    let mut pairs = Vec::new();
+    for at in sorted {
+        while open.last().is_some_and(|outer| !outer.value.contains(&at.value)) {
+            open.pop();
+        }
+        match open.last() {
+            // Twice the same is another error.
+            Some(outer) if outer.value == at.value => continue,
+            Some(outer) => pairs.push((*outer, at)),
+            None => {}
+        }
+        open.push(at);
+    }
+    pairs
+}
+
+/// A SID as a file would write it: an address without `/128`.
+fn show(sid: &Ipv6Net) -> Box<dyn Display> {
+    if sid.prefix_len() == 128 { Box::new(sid.network()) } else { Box::new(*sid) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_prefixes() {
+        let all: Vec<_> = ["fc00::/16", "fc00:1::/32", "fc00:1:2::/48", "fc00:2::/32", "fd00::/16"]
+            .iter()
+            .map(|text| At { value: text.parse().unwrap(), span: 0..0 })
+            .collect();
+        let pairs: Vec<_> =
+            nested(&all).iter().map(|(a, b)| format!("{} {}", a.value, b.value)).collect();
+        assert_eq!(
+            pairs,
+            ["fc00::/16 fc00:1::/32", "fc00:1::/32 fc00:1:2::/48", "fc00::/16 fc00:2::/32"]
+        );
+    }
+
+    #[test]
+    fn longest_prefix() {
+        let prefixes: HashMap<Ipv6Net, u8> = [("::/0", 0), ("fc00::/16", 16), ("fc00::1/128", 128)]
+            .into_iter()
+            .map(|(text, length)| (text.parse().unwrap(), length))
+            .collect();
+        let find = |text: &str| *longest(&prefixes, text.parse().unwrap()).unwrap().1;
+        assert_eq!([find("fc00::1"), find("fc00::2"), find("fd00::")], [128, 16, 0]);
+    }
+}

@@ -1,0 +1,214 @@
+//! `[[route]]`, `[[neighbor]]` and `[source.*]`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Facts, interface_ref, is_empty_list, report_link_local};
+use crate::item::{At, Item, NEXT_HOP, SOURCE_BGP_LS, SOURCE_KERNEL, join};
+use crate::model::{
+    BgpLsSource, BgpSession, KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table,
+};
+use crate::read;
+use crate::report::Diagnostic;
+
+/// What `action` may be.
+const ACTIONS: &[(&str, Action)] = &[
+    ("blackhole", Action::Blackhole),
+    ("unreachable", Action::Unreachable),
+    ("prohibit", Action::Prohibit),
+    ("local", Action::Local),
+];
+
+#[derive(Clone, Copy)]
+enum Action {
+    Blackhole,
+    Unreachable,
+    Prohibit,
+    Local,
+}
+
+pub(super) fn route(item: &Item<'_>, facts: &mut Facts) -> Option<Route> {
+    let prefix = item.require("prefix", "\"2001:db8:b::/48\"", read::ip_prefix);
+    let table = item.get("table", read::table);
+    let table_known = table.is_some() || !item.has("table");
+    let table = table.unwrap_or_default();
+    if let Some(prefix) = prefix.as_ref().filter(|_| table_known) {
+        facts.routes.push(At { value: (table, prefix.value), span: prefix.span.clone() });
+    }
+    let action = route_action(item, prefix.as_ref(), facts);
+    Some(Route { prefix: prefix?.value, table, action: action? })
+}
+
+fn route_action(
+    item: &Item<'_>,
+    prefix: Option<&At<IpNet>>,
+    facts: &mut Facts,
+) -> Option<RouteAction> {
+    let policy = item.get_at("policy", read::name);
+    facts.policy_refs.extend(policy.clone());
+    let action = item.get("action", read::word(ACTIONS));
+    let next_hops: Vec<_> = item
+        .tables("next-hops", &NEXT_HOP)
+        .iter()
+        .filter_map(|item| {
+            let weight = item.get("weight", read::number(1..=u8::MAX)).unwrap_or(1);
+            if !item.has("nh6") && !item.has("nh4") {
+                item.push(
+                    Diagnostic::error("a next hop has no address")
+                        .at(item.header(), "`nh6` or `nh4` is missing here")
+                        .help("write { nh6 = \"fe80::2\", interface = \"eth1\" }"),
+                );
+            }
+            next_hop(item, weight, prefix, facts)
+        })
+        .collect();
+    let single = next_hop(item, 1, prefix, facts);
+    let link = if item.has("nh6") || item.has("nh4") { None } else { interface_ref(item, facts) };
+
+    // Which of the ways to go the route names; exactly one is right.
+    let mut ways: Vec<&'static str> = ["policy", "nh6", "nh4", "next-hops", "action"]
+        .into_iter()
+        .filter(|key| item.has(key))
+        .collect();
+    // `interface` belongs to nh6 or nh4, or stands alone.
+    if item.has("interface") && !ways.iter().any(|way| way.starts_with("nh")) {
+        ways.push("interface");
+    }
+    match &*ways {
+        [] => {
+            item.push(
+                Diagnostic::error("the route leads nowhere")
+                    .at(item.header(), "no next hop, policy or action")
+                    .help(
+                        "add one of `nh6`, `nh4`, `interface`, `next-hops`, `policy` and `action`",
+                    ),
+            );
+            None
+        }
+        ["policy"] => policy.map(|policy| RouteAction::Policy(policy.value)),
+        ["nh6"] | ["nh4"] => single.map(|next_hop| RouteAction::Via(vec![next_hop])),
+        ["next-hops"] => {
+            if let Some(list) = item.value("next-hops").filter(|list| is_empty_list(*list)) {
+                item.push(
+                    list.error("`next-hops` names no next hop", "empty")
+                        .help("to drop packets, write action = \"blackhole\" or \"unreachable\""),
+                );
+            }
+            Some(RouteAction::Via(next_hops))
+        }
+        ["action"] => action.map(|action| match action {
+            Action::Blackhole => RouteAction::Blackhole,
+            Action::Unreachable => RouteAction::Unreachable,
+            Action::Prohibit => RouteAction::Prohibit,
+            Action::Local => RouteAction::Local,
+        }),
+        ["interface"] => link.map(RouteAction::OnLink),
+        several => {
+            let quoted: Vec<_> = several.iter().map(|key| format!("`{key}`")).collect();
+            let mut found = Diagnostic::error(format!(
+                "{} exclude each other in a route",
+                join(&quoted, "and")
+            ));
+            for value in several.iter().filter_map(|key| item.value(key)) {
+                found = found.at(value.span(), "");
+            }
+            item.push(found.help(
+                "keep one of them; several next hops are written next-hops = [ { nh6 = … }, … ]",
+            ));
+            None
+        }
+    }
+}
+
+/// `nh6` or `nh4`, with `interface`.
+fn next_hop(
+    item: &Item<'_>,
+    weight: u8,
+    prefix: Option<&At<IpNet>>,
+    facts: &mut Facts,
+) -> Option<NextHop> {
+    let nh6 = item.get_at("nh6", read::ipv6_unicast);
+    let nh4 = item.get_at("nh4", read::ipv4_unicast);
+    if !item.has("nh6") && !item.has("nh4") {
+        return None;
+    }
+    report_link_local(item, nh6.as_ref());
+    if let (Some(At { span, .. }), Some(At { value: IpNet::V6(_), span: prefix })) = (&nh4, prefix)
+    {
+        item.push(
+            Diagnostic::error("an IPv6 route cannot have an IPv4 next hop")
+                .at(span.clone(), "this is IPv4")
+                .at(prefix.clone(), "this is IPv6")
+                .help("use `nh6`"),
+        );
+    }
+    let interface = interface_ref(item, facts);
+    let nh6 = nh6.map(|nh6| IpAddr::V6(nh6.value));
+    let address = nh6.or(nh4.map(|nh4| IpAddr::V4(nh4.value)))?;
+    Some(NextHop { address, interface, weight })
+}
+
+pub(super) fn neighbor(item: &Item<'_>, facts: &mut Facts) -> Option<Neighbor> {
+    let address = item.require("address", "\"fc00:12::2\"", read::ip);
+    let interface = item.require("interface", "\"eth1\"", read::interface_name);
+    let mac = item.require("mac", "\"02:00:00:00:02:02\"", read::mac);
+    facts.interface_refs.extend(interface.clone());
+    let (address, interface) = (address?, interface?.value);
+    facts.neighbors.push(At { value: (address.value, interface.clone()), span: address.span });
+    Some(Neighbor { address: address.value, interface, mac: mac?.value })
+}
+
+pub(super) fn sources(item: &Item<'_>) -> Sources {
+    Sources {
+        kernel: item.table("kernel", &SOURCE_KERNEL).map(|item| kernel(&item)),
+        bgp_ls: item.table("bgp-ls", &SOURCE_BGP_LS).and_then(|item| bgp_ls(&item)),
+    }
+}
+
+fn report_ignored(item: &Item<'_>, name: &str) {
+    item.push(
+        Diagnostic::warning(format!("[source.{name}] is not yet supported by this version"))
+            .at(item.header(), "ignored")
+            .help("routes come from this file only; write them as [[route]]"),
+    );
+}
+
+fn kernel(item: &Item<'_>) -> KernelSource {
+    report_ignored(item, "kernel");
+    let tables = item.list("tables", read::table);
+    let tables = tables.map(|list| list.value.into_iter().map(|table| table.value).collect());
+    KernelSource { tables: tables.unwrap_or_else(|| vec![Table::MAIN]) }
+}
+
+fn bgp_ls(item: &Item<'_>) -> Option<BgpLsSource> {
+    report_ignored(item, "bgp-ls");
+    let peer = item.get("peer", read::bgp_addr);
+    let listen = item.get("listen", read::bgp_addr);
+    match (item.value("peer"), item.value("listen")) {
+        (Some(peer), Some(listen)) => item.push(
+            listen
+                .error("`peer` and `listen` exclude each other", "")
+                .at(peer.span(), "")
+                .help("keep `peer` to open the session from here, `listen` to wait for it"),
+        ),
+        (None, None) => item.push(
+            Diagnostic::error("[source.bgp-ls] has neither `peer` nor `listen`")
+                .at(item.header(), "one of them is missing here")
+                .help("add a line such as peer = \"[fc00::9]:179\""),
+        ),
+        _ => {}
+    }
+    let as_number = read::number(1..=u32::MAX);
+    let local_as = item.require("local-as", "65000", &as_number);
+    let peer_as = item.get("peer-as", &as_number);
+    let router_id = item.require("router-id", "\"0000.0000.0001\"", read::router_id);
+    let session = peer.map(BgpSession::Peer).or(listen.map(BgpSession::Listen))?;
+    let local_as = local_as?.value;
+    Some(BgpLsSource {
+        session,
+        local_as,
+        peer_as: peer_as.unwrap_or(local_as),
+        router_id: router_id?.value,
+    })
+}

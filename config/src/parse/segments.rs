@@ -1,0 +1,327 @@
+//! `[[locator]]`, `[[sid]]` and `[[policy]]`.
+
+use std::net::Ipv6Addr;
+
+use super::{Facts, interface_ref, is_empty_list, report_link_local};
+use crate::HEADROOM;
+use crate::behaviors::{self, ENDPOINTS, Endpoint, Named, OTHER_FLAVORS, PARAMS, Params};
+use crate::item::{At, Item, LIST, Value, join, nearest};
+use crate::model::{Flavors, Headend, LocalSid, Locator, Policy, SegmentList};
+use crate::read;
+use crate::report::{Diagnostic, Span};
+
+pub(super) fn locator(item: &Item<'_>, facts: &mut Facts) -> Option<Locator> {
+    let name = item.require("name", "\"main\"", read::name);
+    let prefix = item.require("prefix", "\"fc00:0:1::/48\"", read::ipv6_prefix);
+    let block = item.get("block-bits", read::bits);
+    let node = item.get("node-bits", read::bits);
+    let function = item.get("function-bits", read::bits);
+    facts.locators.extend(name.clone());
+    let prefix = prefix?;
+    facts.locator_prefixes.push(prefix.clone());
+
+    let bad_bits = ["block-bits", "node-bits", "function-bits"]
+        .into_iter()
+        .zip([block, node, function])
+        .any(|(key, bits)| item.has(key) && bits.is_none());
+    if bad_bits {
+        return None;
+    }
+    let length = prefix.value.prefix_len();
+    let function_bits = function.unwrap_or(Locator::DEFAULT_FUNCTION_BITS);
+    let (block_bits, node_bits) = match (block, node) {
+        (Some(block), Some(node)) => (block, node),
+        (Some(block), None) => (block, length.saturating_sub(block)),
+        (None, Some(node)) => (length.saturating_sub(node), node),
+        (None, None) => {
+            let node = Locator::DEFAULT_NODE_BITS.min(length);
+            (length - node, node)
+        }
+    };
+    let place = |key: &'static str| item.value(key).map_or(prefix.span.clone(), |v| v.span());
+    let locator_bits = u16::from(block_bits) + u16::from(node_bits);
+    if locator_bits != u16::from(length) {
+        let key = if item.has("node-bits") { "node-bits" } else { "block-bits" };
+        item.push(
+            Diagnostic::error("block and node bits do not make up the locator")
+                .at(
+                    place(key),
+                    format!("{block_bits} block bits + {node_bits} node bits = {locator_bits}"),
+                )
+                .at(prefix.span.clone(), format!("a /{length}"))
+                .help(format!("block-bits + node-bits is the prefix length, {length}")),
+        );
+        return None;
+    }
+    if block_bits == 0 {
+        item.push(
+            Diagnostic::error("a locator needs a SID block")
+                .at(place("block-bits"), "no block bits are left")
+                .help("block-bits is at least 1: nodes of a domain share the SID block"),
+        );
+        return None;
+    }
+    let total = locator_bits + u16::from(function_bits);
+    if total > 128 {
+        item.push(
+            Diagnostic::error("locator and function do not fit an IPv6 address")
+                .at(
+                    place("function-bits"),
+                    format!("{length} locator bits + {function_bits} function bits = {total}"),
+                )
+                .help(format!("function-bits is at most {}", 128 - length)),
+        );
+        return None;
+    }
+    Some(Locator { name: name?.value, prefix: prefix.value, block_bits, node_bits, function_bits })
+}
+
+pub(super) fn sid(item: &Item<'_>, facts: &mut Facts) -> Option<LocalSid> {
+    let sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
+    facts.sids.extend(sid.clone());
+    let endpoint = item.require("behavior", "\"End\"", endpoint);
+    let nh6 = item.get_at("nh6", read::ipv6_unicast);
+    let nh4 = item.get("nh4", read::ipv4_unicast);
+    let interface = interface_ref(item, facts);
+    let table = item.get("table", read::table);
+    let flavors = flavors(item);
+    let endpoint = endpoint?;
+    report_params(item, &endpoint);
+    if takes(endpoint.value, "interface") {
+        report_link_local(item, nh6.as_ref());
+    }
+    let params = Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table };
+    let behavior = (endpoint.value.build)(params)?;
+    Some(LocalSid { sid: sid?.value, behavior, flavors })
+}
+
+fn takes(endpoint: &Endpoint, key: &str) -> bool {
+    endpoint.required.contains(&key) || endpoint.allowed.contains(&key)
+}
+
+/// Reports keys that the behavior needs and has not, or has and does not take.
+fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
+    let At { value: Endpoint { name, required, allowed, flavors, .. }, span } = endpoint;
+    let mut taken: Vec<_> = required.iter().chain(*allowed).map(|key| format!("`{key}`")).collect();
+    if *flavors {
+        taken.push("`flavors`".to_owned());
+    }
+    let taken = match &*taken {
+        [] => format!("{name} takes no further keys"),
+        keys => format!("{name} takes {}", join(keys, "and")),
+    };
+    let refuse = |key: &'static str| {
+        let Some(value) = item.value(key) else { return };
+        let other: Vec<_> = ENDPOINTS
+            .iter()
+            .filter(|other| takes(other, key) || (key == "flavors" && other.flavors))
+            .map(|other| other.name)
+            .collect();
+        let found = value
+            .error(format!("{name} does not take `{key}`"), "")
+            .at(span.clone(), "the behavior")
+            .help(taken.clone());
+        item.push(if other.is_empty() {
+            found
+        } else {
+            found.help(format!("`{key}` is for {}", join(&other, "and")))
+        });
+    };
+    if !flavors {
+        refuse("flavors");
+    }
+    for (key, example) in PARAMS {
+        if required.contains(&key) && !item.has(key) {
+            item.push(
+                Diagnostic::error(format!("{name} needs `{key}`"))
+                    .at(span.clone(), format!("`{key}` is missing"))
+                    .help(format!("add a line such as {key} = {example}")),
+            );
+        } else if !takes(endpoint.value, key) {
+            refuse(key);
+        }
+    }
+}
+
+fn flavors(item: &Item<'_>) -> Flavors {
+    let list = item.list("flavors", flavor).map(|list| list.value).unwrap_or_default();
+    for (index, flavor) in list.iter().enumerate() {
+        if let Some(first) = list[..index].iter().find(|other| other.value == flavor.value) {
+            item.push(
+                Diagnostic::error(format!("flavor {} is listed twice", flavor.value))
+                    .at(flavor.span.clone(), "again here")
+                    .at(first.span.clone(), "first here")
+                    .help("remove one of them"),
+            );
+        }
+    }
+    let has = |name| list.iter().any(|flavor| flavor.value == name);
+    Flavors { psp: has("PSP"), usp: has("USP"), usd: has("USD") }
+}
+
+fn flavor<'a>(value: Value<'a>) -> Result<&'a str, Diagnostic> {
+    const KNOWN: [&str; 3] = ["PSP", "USP", "USD"];
+    let text = value.toml().as_str().unwrap_or_default();
+    if KNOWN.contains(&text) {
+        return Ok(text);
+    }
+    let help = "`flavors` is a list of \"PSP\", \"USP\" and \"USD\"";
+    if OTHER_FLAVORS.contains(&text) {
+        return Err(value
+            .error(format!("flavor {text} is not supported by this version"), "")
+            .help(help));
+    }
+    let label = match nearest(text, KNOWN.iter().chain(OTHER_FLAVORS).copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => value.kind().to_owned(),
+    };
+    Err(value.error("not a flavor", label).help(help))
+}
+
+/// The name of an endpoint behavior.
+fn endpoint(value: Value<'_>) -> Result<&'static Endpoint, Diagnostic> {
+    let names: Vec<_> = ENDPOINTS.iter().map(|endpoint| endpoint.name).collect();
+    let help = format!("an endpoint behavior is {}", join(&names, "or"));
+    match behaviors::named(name(value, &help)?) {
+        Named::Endpoint(endpoint) => Ok(endpoint),
+        Named::Headend(headend) => Err(value
+            .error(format!("{headend} is a headend behavior"), "not for [[sid]]")
+            .help(format!("headend behaviors go into [[policy]]; {help}"))),
+        other => Err(no_behavior(value, &other, &names).help(help)),
+    }
+}
+
+/// The name of a headend behavior.
+fn headend(value: Value<'_>) -> Result<Headend, Diagnostic> {
+    let names: Vec<_> = Headend::WORDS.iter().map(|(name, _)| *name).collect();
+    let help = format!("a headend behavior is {}", join(&names, "or"));
+    match behaviors::named(name(value, &help)?) {
+        Named::Headend(headend) => Ok(headend),
+        Named::Endpoint(endpoint) => Err(value
+            .error(format!("{} is an endpoint behavior", endpoint.name), "not for [[policy]]")
+            .help(format!("endpoint behaviors go into [[sid]]; {help}"))),
+        other => Err(no_behavior(value, &other, &names).help(help)),
+    }
+}
+
+fn name<'a>(value: Value<'a>, help: &str) -> Result<&'a str, Diagnostic> {
+    value
+        .toml()
+        .as_str()
+        .ok_or_else(|| value.error("`behavior` must be a name, in quotes", value.kind()).help(help))
+}
+
+fn no_behavior(value: Value<'_>, named: &Named, names: &[&'static str]) -> Diagnostic {
+    let text = value.toml().as_str().unwrap_or_default();
+    if matches!(named, Named::Unsupported) {
+        return value.error(format!("{text} is not supported by this version"), "");
+    }
+    let label = match nearest(text, names.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "not known".to_owned(),
+    };
+    value.error(format!("unknown behavior `{text}`"), label)
+}
+
+/// `encap_source` is the router's.
+pub(super) fn policy(
+    item: &Item<'_>,
+    encap_source: Option<Ipv6Addr>,
+    facts: &mut Facts,
+) -> Option<Policy> {
+    let name = item.require("name", "\"to-r3\"", read::name);
+    facts.policies.extend(name.clone());
+    let behavior = item.require("behavior", "\"H.Encaps\"", headend);
+    if let Some(bsid) = item.value("bsid") {
+        item.push(
+            bsid.error("`bsid` is not supported by this version", "")
+                .help("remove the key; routes steer packets into a policy by its name"),
+        );
+    }
+    let source = item.get("source", read::ipv6_global).or(encap_source);
+    let lists = lists(item);
+    if let Some(behavior) = &behavior {
+        for list in &lists {
+            report_headroom(item, behavior.value, list);
+        }
+    }
+    for At { value: (_, first), .. } in &lists {
+        facts.first_segs.extend(first.clone());
+    }
+    let policy = Policy {
+        name: name?.value,
+        behavior: behavior?.value,
+        lists: lists.iter().map(|list| list.value.0.clone()).collect(),
+        source: source?,
+    };
+    facts.segment_lists.extend(lists.into_iter().map(|list| list.span));
+    Some(policy)
+}
+
+/// A segment list with the place of its first segment, which may be missing.
+type Listed = At<(SegmentList, Option<At<Ipv6Addr>>)>;
+
+/// The policy's segment lists, of `segs` or of `lists`.
+fn lists(item: &Item<'_>) -> Vec<Listed> {
+    match (item.value("segs"), item.value("lists")) {
+        (Some(segs), Some(lists)) => item.push(
+            lists
+                .error("`segs` and `lists` exclude each other", "")
+                .at(segs.span(), "")
+                .help("for one segment list keep `segs`; for several, put all into `lists`"),
+        ),
+        (None, None) => item.push(
+            Diagnostic::error("[[policy]] has no segments")
+                .at(item.header(), "`segs` is missing here")
+                .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]"),
+        ),
+        (None, Some(lists)) if is_empty_list(lists) => item.push(
+            lists
+                .error("`lists` names no segment list", "empty")
+                .help("write lists = [ { segs = [\"fc00:0:2:e::\"], weight = 1 } ]"),
+        ),
+        _ => {}
+    }
+    let mut all: Vec<_> = segs(item, 1).into_iter().collect();
+    for item in item.tables("lists", &LIST) {
+        let weight = item.get("weight", read::number(1..=u8::MAX)).unwrap_or(1);
+        if !item.has("segs") {
+            item.push(
+                Diagnostic::error("a segment list has no `segs`")
+                    .at(item.header(), "`segs` is missing here")
+                    .help("write { segs = [\"fc00:0:2:e::\"], weight = 1 }"),
+            );
+        }
+        all.extend(segs(&item, weight));
+    }
+    all
+}
+
+fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
+    let list = item.list("segs", read::ipv6_global)?;
+    if item.value("segs").is_some_and(is_empty_list) {
+        item.push(
+            Diagnostic::error("`segs` names no segment")
+                .at(list.span.clone(), "empty")
+                .help("list the SIDs to visit, first to last"),
+        );
+    }
+    let first = list.value.first().cloned();
+    let segs = list.value.into_iter().map(|seg| seg.value).collect();
+    Some(At { value: (SegmentList { segs, weight }, first), span: list.span })
+}
+
+fn report_headroom(item: &Item<'_>, behavior: Headend, list: &Listed) {
+    let segments = list.value.0.segs.len();
+    let overhead = behavior.overhead(segments);
+    if overhead <= HEADROOM {
+        return;
+    }
+    let most = (1..segments).take_while(|&n| behavior.overhead(n) <= HEADROOM).last().unwrap_or(0);
+    let span: Span = list.span.clone();
+    item.push(
+        Diagnostic::error(format!("{segments} segments do not fit in front of a packet"))
+            .at(span, format!("{behavior} needs {overhead} bytes; there are {HEADROOM}"))
+            .help(format!("{behavior} can carry at most {most} segments")),
+    );
+}
