@@ -1,0 +1,48 @@
+//! The Linux kernel as a router: the settings it needs, and what it must be told not to do.
+
+use anyhow::Result;
+
+use super::Netns;
+
+/// What the kernel puts into the flow label of an outer header (`net.ipv6.seg6_flowlabel`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OuterLabel {
+    /// The inner packet's.
+    Copied,
+    /// Computed from the inner packet.
+    Computed,
+}
+
+/// Makes the namespace forward. Before its links are made, or their own switches stay off.
+pub fn forwarding(netns: &Netns) -> Result<()> {
+    netns.sysctl("net/ipv4/ip_forward", 1)?;
+    netns.sysctl("net/ipv6/conf/all/forwarding", 1)?;
+    netns.sysctl("net/ipv6/conf/default/forwarding", 1)
+}
+
+/// Makes the namespace an SRv6 router. Before its links are made.
+pub fn srv6_router(netns: &Netns, source: &str, label: OuterLabel) -> Result<()> {
+    forwarding(netns)?;
+    for scope in ["all", "default"] {
+        netns.sysctl(&format!("net/ipv6/conf/{scope}/seg6_enabled"), 1)?;
+        // Packets for a decapsulated address may leave where they would not be expected from.
+        netns.sysctl(&format!("net/ipv4/conf/{scope}/rp_filter"), 0)?;
+    }
+    let label = match label {
+        OuterLabel::Copied => 0,
+        OuterLabel::Computed => 1,
+    };
+    netns.sysctl("net/ipv6/seg6_flowlabel", label)?;
+    netns.run(&format!("ip sr tunsrc set {source}"))?;
+    Ok(())
+}
+
+/// Lets the kernel answer every packet that deserves an ICMP error.
+pub fn no_icmp_limits(netns: &Netns) -> Result<()> {
+    netns.sysctl("net/ipv6/icmp/ratelimit", 0)?;
+    netns.sysctl("net/ipv4/icmp_ratelimit", 0)?;
+    // The limit over all peers, per namespace on newer kernels and the machine's own on older ones.
+    netns.sysctl_if_present("net/ipv4/icmp_msgs_per_sec", 1_000_000);
+    netns.sysctl_if_present("net/ipv4/icmp_msgs_burst", 1_000_000);
+    Ok(())
+}
