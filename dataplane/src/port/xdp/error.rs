@@ -162,6 +162,11 @@ impl Permission {
         Self::of(what, &[Capability::NetAdmin])
     }
 
+    /// Whether a capability is missing; else something else forbids it.
+    pub(super) fn is_missing(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
     fn of(what: impl Into<String>, needed: &[Capability]) -> Self {
         Self { what: what.into(), missing: missing(needed, &own_status()) }
     }

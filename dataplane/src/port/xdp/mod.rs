@@ -25,10 +25,12 @@ pub mod error;
 pub mod link;
 mod ring;
 pub mod socket;
+pub mod steer;
 pub mod umem;
 
 pub use error::Error;
 pub use socket::{BusyPoll, Socket, Statistics, ZeroCopy};
+pub use steer::{AttachMode, Steer, SteerMode};
 pub use umem::{RING_SIZE, Umem};
 
 use super::Port;
@@ -180,6 +182,11 @@ impl Port for XdpPort {
         if self.next == self.sockets.len() {
             self.next = 0;
         }
+    }
+
+    #[inline]
+    fn room(&mut self) -> usize {
+        self.sockets[0].room()
     }
 
     #[inline]

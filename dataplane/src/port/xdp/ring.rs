@@ -23,7 +23,7 @@ use std::{io, mem};
 
 use libc::xdp_desc as Desc;
 
-use crate::frame::{Burst, FRAME_SIZE, Frame, FreeList, PacketBuf};
+use crate::frame::{BURST, Burst, FRAME_SIZE, Frame, FreeList, PacketBuf};
 
 /// One of a ring's two shared indices.
 pub(super) trait Index {
@@ -220,6 +220,12 @@ pub(super) struct TxRing<M = Mapped<Desc>>(Producer<M>);
 impl<M: Memory<Item = Desc>> TxRing<M> {
     pub(super) fn new(memory: M) -> Self {
         Self(Producer::new(memory))
+    }
+
+    /// Packets that [`send`](Self::send) takes now; more than a burst are not told apart.
+    #[inline]
+    pub(super) fn room(&mut self) -> usize {
+        self.0.room(BURST as u32) as usize
     }
 
     /// Hands over the oldest packets of `burst`, as many as there is room for, and returns how

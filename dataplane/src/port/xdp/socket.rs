@@ -257,6 +257,12 @@ impl Socket {
         self.held -= self.rx.receive(burst);
     }
 
+    /// Packets that `transmit` takes now; never more than a burst.
+    #[inline]
+    pub(super) fn room(&mut self) -> usize {
+        self.tx.room()
+    }
+
     #[inline]
     pub(super) fn transmit(&mut self, burst: &mut Burst) {
         self.held += self.tx.send(burst, &mut self.refused);
