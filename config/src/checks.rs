@@ -26,6 +26,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     references(&facts.policy_refs, &facts.policies, "policy", "[[policy]]", sink);
     locators(&facts.locator_prefixes, sink);
     sids(facts, sink);
+    routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
 }
@@ -133,7 +134,8 @@ fn sids(facts: &Facts, sink: &Sink) {
         }
     }
     for (outer, inner) in nested(&facts.sids) {
-        if locators.contains_key(&outer.value) {
+        // Already reported above.
+        if facts.locator_prefixes.iter().any(|locator| outer.value.contains(&locator.value)) {
             continue;
         }
         sink.push(
@@ -146,6 +148,22 @@ fn sids(facts: &Facts, sink: &Sink) {
             .at(outer.span.clone(), "all other addresses of this get its behavior")
             .help("if this is meant, ignore the warning; else change one of them"),
         );
+    }
+}
+
+/// One prefix of a table leads to one thing.
+fn routes_to_sids(facts: &Facts, sink: &Sink) {
+    let sids: HashMap<IpNet, &Span> =
+        facts.sids.iter().map(|at| (IpNet::V6(at.value), &at.span)).collect();
+    for At { value: (table, prefix), span } in &facts.routes {
+        if let Some(sid) = sids.get(prefix).filter(|_| *table == Table::MAIN) {
+            sink.push(
+                Diagnostic::error(format!("{prefix} is a route and a SID"))
+                    .at(span.clone(), "this route")
+                    .at((*sid).clone(), "the SID")
+                    .help("remove the route: packets to a SID get its behavior"),
+            );
+        }
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct At<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'a> {
     pub(crate) key: &'a str,
+    /// Whether it is an element of a list.
+    element: bool,
     toml: &'a Spanned<DeValue<'a>>,
     text: &'a str,
 }
@@ -114,6 +116,11 @@ impl<'a> Value<'a> {
             Some(raw) if raw == content => plain.start + part.start..plain.start + part.end,
             _ => start..end,
         }
+    }
+
+    /// What this value is called in messages.
+    pub(crate) fn name(&self) -> String {
+        if self.element { format!("each of `{}`", self.key) } else { format!("`{}`", self.key) }
     }
 
     /// This value's kind, with an article.
@@ -174,7 +181,7 @@ impl<'a> Item<'a> {
     pub(crate) fn value(&self, key: &'static str) -> Option<Value<'a>> {
         debug_assert!(self.schema.keys.contains(&key), "{key} in {}", self.schema.header);
         let toml = self.table.get(key)?;
-        Some(Value { key, toml, text: self.text })
+        Some(Value { key, element: false, toml, text: self.text })
     }
 
     pub(crate) fn has(&self, key: &'static str) -> bool {
@@ -258,7 +265,7 @@ impl<'a> Item<'a> {
                 Some(Item::new(schema, table, value.span(), self.text, self.sink))
             }
             other => {
-                let found = value.error(format!("`{}` must be a table", value.key), value.kind());
+                let found = value.error(format!("{} must be a table", value.name()), value.kind());
                 let once = schema.header.starts_with('[') && !schema.header.starts_with("[[");
                 self.push(if matches!(other, DeValue::Array(_)) && once {
                     found.help(format!(
@@ -294,13 +301,13 @@ impl<'a> Item<'a> {
                     Some(raw) if !raw.contains('\n') => {
                         found.help(format!("write {key} = [{raw}]"))
                     }
-                    _ => found,
+                    _ => found.help(format!("write {key} = […]")),
                 },
             });
             return None;
         };
         let text = self.text;
-        let elements = array.iter().map(|toml| Value { key, toml, text }).collect();
+        let elements = array.iter().map(|toml| Value { key, element: true, toml, text }).collect();
         Some(At { value: elements, span: value.span() })
     }
 
@@ -341,7 +348,7 @@ pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    const LIKE: f64 = 0.8;
+    const LIKE: f64 = 0.75;
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let word = plain(word);
     candidates
@@ -382,6 +389,6 @@ mod tests {
     fn joined_words() {
         assert_eq!(join(&["a", "b", "c"], "or"), "a, b or c");
         assert_eq!(join(&["a"], "or"), "a");
-        assert_eq!(join::<&str>(&[], "or"), "");
+        assert_eq!(join(&[""; 0], "or"), "");
     }
 }

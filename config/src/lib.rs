@@ -131,10 +131,11 @@ fn words(why: &std::io::Error) -> String {
 pub fn check(text: &str, file_name: &str) -> Result<Checked, Failure> {
     let source = Arc::new(Source { file_name: file_name.to_owned(), text: text.to_owned() });
     let (table, errors) = DeTable::parse_recoverable(&source.text);
-    if !errors.is_empty() {
-        return Err(Failure { report: Report::new(source.clone(), syntax(&errors)) });
-    }
     let sink = Sink::default();
+    syntax(&errors, &sink);
+    if !errors.iter().all(is_duplicate) {
+        return Err(Failure { report: Report::new(source.clone(), sink.into_inner()) });
+    }
     let (config, facts) = parse::file(&Item::top(table.get_ref(), &source.text, &sink));
     checks::all(&config, &facts, &sink);
     let report = Report::new(source.clone(), sink.into_inner());
@@ -144,23 +145,36 @@ pub fn check(text: &str, file_name: &str) -> Result<Checked, Failure> {
     Ok(Checked { config, warnings: report, source, segment_lists: facts.segment_lists })
 }
 
-/// What the TOML parser found.
-fn syntax(errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+/// Reports what the TOML parser found.
+fn syntax(errors: &[toml::de::Error], sink: &Sink) {
     // A file that is not TOML at all has an error in every line.
     const SHOWN: usize = 20;
-    let mut found: Vec<_> = errors
-        .iter()
-        .take(SHOWN)
-        .map(|error| {
-            let found = Diagnostic::error(format!("not TOML: {}", error.message()));
-            match error.span() {
-                Some(span) => found.at(span, ""),
-                None => found,
-            }
-        })
-        .collect();
-    if let Some(more) = errors.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        found.push(Diagnostic::error(format!("not TOML: {more} more syntax errors")));
+    for error in errors.iter().take(SHOWN) {
+        let found = if is_duplicate(error) {
+            Diagnostic::error("a key or section is there twice").help(
+                "keep one of them; sections in [[double brackets]] may be there several times",
+            )
+        } else {
+            Diagnostic::error(format!("not TOML: {}", error.message()))
+                .help("https://toml.io shows how TOML is written")
+        };
+        sink.push(match error.span() {
+            Some(span) => found.at(span, ""),
+            None => found,
+        });
     }
-    found
+    if let Some(more) = errors.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        sink.push(
+            Diagnostic::error(format!("not TOML: {more} more syntax errors"))
+                .help("is this the right file?"),
+        );
+    }
 }
+
+/// Whether the TOML parser found something that leaves no doubt about the rest of the file.
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message() == "duplicate key"
+}
+
+#[cfg(test)]
+mod tests;

@@ -126,13 +126,17 @@ impl Report {
         group = if found.places.is_empty() {
             group.element(Origin::path(&*self.source.file_name))
         } else {
-            let mut snippet =
-                Snippet::source(&*self.source.text).path(&*self.source.file_name).fold(true);
+            let (window, line) = self.window(found);
+            let mut snippet = Snippet::source(&self.source.text[window.clone()])
+                .path(&*self.source.file_name)
+                .line_start(line);
             for (index, (span, label)) in found.places.iter().enumerate() {
                 let kind =
                     if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
                 let label = (!label.is_empty()).then(|| normalize_untrusted_str(label));
-                snippet = snippet.annotation(kind.span(self.clamp(span)).label(label));
+                let Span { start, end } = self.clamp(span);
+                let span = start - window.start..end - window.start;
+                snippet = snippet.annotation(kind.span(span).label(label));
             }
             group.element(snippet)
         };
@@ -140,6 +144,18 @@ impl Report {
             group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
         }
         group
+    }
+
+    /// The lines that the places of `found` are in, and the number of the first: the renderer
+    /// reads all of the text it is given, which would be slow for many errors in a large file.
+    fn window(&self, found: &Diagnostic) -> (Span, usize) {
+        let text = &self.source.text;
+        let spans = || found.places.iter().map(|(span, _)| self.clamp(span));
+        let first = spans().map(|span| span.start).min().unwrap_or(0);
+        let last = spans().map(|span| span.end).max().unwrap_or(0);
+        let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+        (start..end, text[..start].matches('\n').count() + 1)
     }
 
     /// A span that lies inside the text on character boundaries, whatever the TOML parser said:

@@ -39,8 +39,7 @@ pub(crate) fn ipv6_unicast(value: Value<'_>) -> Read<Ipv6Addr> {
 pub(crate) fn ipv6_global(value: Value<'_>) -> Read<Ipv6Addr> {
     let address = ipv6_unicast(value)?;
     if address.is_unicast_link_local() {
-        return Err(unusable(value, "a link-local address")
-            .help("link-local addresses are not routed beyond their link; use a global or unique local one"));
+        return Err(link_local(value));
     }
     Ok(address)
 }
@@ -128,28 +127,31 @@ fn prefix(value: Value<'_>, asked: Asked) -> Read<IpNet> {
     let text = string(value, &format!("{} prefix", asked.article()))?;
     let Some((address, length)) = text.split_once('/') else {
         let address: IpAddr = text.parse().map_err(|_| not_an_address(value, text, asked))?;
-        let family = Ok(IpNet::from(address)).and_then(|net| of_family(value, net, asked))?;
+        let single = of_family(value, IpNet::from(address), asked)?;
         return Err(value
             .error(format!("`{text}` has no prefix length"), "")
-            .help(format!("for this one address, write \"{family}\"")));
+            .help(format!("for this one address, write \"{single}\"")));
     };
     let address_part = value.part(0..address.len());
     let length_part = value.part(address.len()..text.len());
     let parsed: IpAddr = address.parse().map_err(|_| {
         Diagnostic::error(format!("`{address}` is not {} address", asked.article()))
             .at(address_part, "")
+            .help("a prefix is an address and a length, as in \"2001:db8::/32\"")
     })?;
     let most = if parsed.is_ipv6() { 128 } else { 32 };
     let length: u8 = match length.parse::<u32>() {
         Ok(length) if length > most => {
             return Err(Diagnostic::error(format!("prefix length {length} is over {most}"))
-                .at(length_part, format!("must be at most {most}")));
+                .at(length_part, format!("must be at most {most}"))
+                .help(format!("for one address, write \"{address}/{most}\"")));
         }
         // At most 128 here.
         Ok(length) => length as u8,
         Err(_) => {
             return Err(Diagnostic::error(format!("`{length}` is not a prefix length"))
-                .at(length_part, format!("must be a number from 0 to {most}")));
+                .at(length_part, format!("must be a number from 0 to {most}"))
+                .help("a prefix is an address and a length, as in \"2001:db8::/32\""));
         }
     };
     let net = IpNet::new(parsed, length)
@@ -178,12 +180,13 @@ fn wrong_family(value: Value<'_>, asked: Asked) -> Diagnostic {
         Asked::V4 => ("IPv4", "IPv6"),
         _ => ("IPv6", "IPv4"),
     };
-    let found = value.error(format!("`{}` must be {asked}", value.key), format!("this is {given}"));
+    let found =
+        value.error(format!("{} must be {asked}", value.name()), format!("this is {given}"));
     match value.key {
         "nh4" => found.help("an IPv6 next hop is written with the key `nh6`"),
         "nh6" => found.help("an IPv4 next hop is written with the key `nh4`"),
         "segs" => found.help("segments are IPv6 addresses; IPv4 packets are carried inside IPv6"),
-        _ => found,
+        _ => found.help(format!("write an {asked} address here")),
     }
 }
 
@@ -198,12 +201,24 @@ fn not_an_address(value: Value<'_>, text: &str, asked: Asked) -> Diagnostic {
         Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
             found.help(format!("`{}` takes no prefix length; write \"{address}\"", value.key))
         }
-        _ => found,
+        _ => found.help(match asked {
+            Asked::V4 => "for example \"192.0.2.1\"",
+            Asked::V6 => "for example \"fc00:0:1::1\"",
+            Asked::Either => "for example \"fc00:0:1::1\" or \"192.0.2.1\"",
+        }),
     }
 }
 
 fn unusable(value: Value<'_>, why: &str) -> Diagnostic {
-    value.error(format!("`{}` cannot be {why}", value.key), "no packet can be sent to it")
+    value
+        .error(format!("{} must be a unicast address", value.name()), format!("this is {why}"))
+        .help("no single node can be reached by it; write a node's own address")
+}
+
+fn link_local(value: Value<'_>) -> Diagnostic {
+    value
+        .error(format!("{} must be an address that is routed", value.name()), "this is link-local")
+        .help("link-local addresses are known on one link only; use a global or unique local one")
 }
 
 fn unusable_v6(address: Ipv6Addr) -> Option<&'static str> {

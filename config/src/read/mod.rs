@@ -21,7 +21,12 @@ type Read<T> = Result<T, Diagnostic>;
 /// A string; `what` says what it stands for, with an article.
 fn string<'a>(value: Value<'a>, what: &str) -> Read<&'a str> {
     value.toml().as_str().ok_or_else(|| {
-        value.error(format!("`{}` must be {what}, in quotes", value.key), value.kind())
+        value.error(format!("{} must be {what}, in quotes", value.name()), value.kind()).help(
+            match value.toml() {
+                DeValue::Array(_) => "write a single value, without brackets",
+                _ => "write it in double quotes",
+            },
+        )
     })
 }
 
@@ -97,21 +102,23 @@ where
             .and_then(|number| T::try_from(number).ok())
             .filter(|number| range.contains(number))
             .ok_or_else(|| {
-                value.error(
-                    format!("`{}` must be from {low} to {high}", value.key),
-                    format!("{integer} is out of range"),
-                )
+                value
+                    .error(
+                        format!("{} must be from {low} to {high}", value.name()),
+                        format!("{integer} is out of range"),
+                    )
+                    .help(format!("write a whole number from {low} to {high}"))
             })
     }
 }
 
 fn not_a_number(value: Value<'_>) -> Diagnostic {
-    let found = value.error(format!("`{}` must be a whole number", value.key), value.kind());
+    let found = value.error(format!("{} must be a whole number", value.name()), value.kind());
     match value.toml().as_str() {
         Some(text) if text.parse::<u64>().is_ok() => {
             found.help(format!("write {text} without quotes"))
         }
-        _ => found,
+        _ => found.help("write a number such as 64, without quotes or a decimal point"),
     }
 }
 
@@ -133,7 +140,7 @@ pub(crate) fn table(value: Value<'_>) -> Read<Table> {
             None if text.parse::<u32>().is_ok() => not_a_number(value),
             None => not_a_word(value, Table::NAMES.iter().map(|(name, _)| *name)),
         },
-        _ => value.error(format!("`{}` must be a table", value.key), value.kind()),
+        _ => value.error(format!("{} must be a table", value.name()), value.kind()),
     };
     Err(found.help(help))
 }
@@ -161,7 +168,9 @@ pub(crate) fn mac(value: Value<'_>) -> Read<MacAddr> {
             .help("the first octet of a unicast MAC address is even"));
     }
     if mac.is_zero() {
-        return Err(value.error("a neighbor's MAC address cannot be all zero", ""));
+        return Err(value
+            .error("a neighbor's MAC address cannot be all zero", "")
+            .help("`ip neighbor` and `ip link` show MAC addresses"));
     }
     Ok(mac)
 }

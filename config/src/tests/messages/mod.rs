@@ -1,0 +1,8 @@
+//! Every kind of message, as it is shown.
+
+mod file;
+mod load;
+mod policy;
+mod route;
+mod router;
+mod sid;

@@ -1,0 +1,392 @@
+//! Messages about `[[policy]]`.
+
+use insta::assert_snapshot;
+
+use crate::tests::{about, messages};
+
+#[test]
+fn without_anything() {
+    assert_snapshot!(about(r#"
+[[policy]]
+"#), @r#"
+    error: [[policy]] has no `name`
+      --> r1.toml:12:1
+       |
+    12 | [[policy]]
+       | ^^^^^^^^^^ `name` is missing here
+       |
+       = help: add a line such as name = "to-r3"
+
+    error: [[policy]] has no `behavior`
+      --> r1.toml:12:1
+       |
+    12 | [[policy]]
+       | ^^^^^^^^^^ `behavior` is missing here
+       |
+       = help: add a line such as behavior = "H.Encaps"
+
+    error: [[policy]] has no segments
+      --> r1.toml:12:1
+       |
+    12 | [[policy]]
+       | ^^^^^^^^^^ `segs` is missing here
+       |
+       = help: add a line such as segs = ["fc00:0:2:e::", "fc00:0:3:d6::"]
+    "#);
+}
+
+#[test]
+fn twice() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:3::"]
+"#), @r#"
+    error: policy `a` is there twice
+      --> r1.toml:17:8
+       |
+    13 | name = "a"
+       |        --- first here
+    ...
+    17 | name = "a"
+       |        ^^^ again here
+       |
+       = help: remove or change one of them
+    "#);
+}
+
+#[test]
+fn no_source() {
+    assert_snapshot!(messages(r#"
+[[interface]]
+name = "eth0"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+[[policy]]
+name = "b"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+"#), @r#"
+    error: policies need an outer source address
+     --> r1.toml:4:1
+      |
+    4 | [[policy]]
+      | ^^^^^^^^^^ has none
+    ...
+    8 | [[policy]]
+      | ---------- has none
+      |
+      = help: set encap-source = "…" in [router] to an address of this router (or source in the policy)
+    "#);
+}
+
+#[test]
+fn behaviors() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "End"
+segs = ["fc00:0:2::"]
+[[policy]]
+name = "b"
+behavior = "H.Insert"
+segs = ["fc00:0:2::"]
+[[policy]]
+name = "c"
+behavior = "H.Encap"
+segs = ["fc00:0:2::"]
+"#), @r#"
+    error: End is an endpoint behavior
+      --> r1.toml:14:12
+       |
+    14 | behavior = "End"
+       |            ^^^^^ not for [[policy]]
+       |
+       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps or H.Encaps.Red
+
+    error: H.Insert is not supported by this version
+      --> r1.toml:18:12
+       |
+    18 | behavior = "H.Insert"
+       |            ^^^^^^^^^^
+       |
+       = help: a headend behavior is H.Encaps or H.Encaps.Red
+
+    error: unknown behavior `H.Encap`
+      --> r1.toml:22:12
+       |
+    22 | behavior = "H.Encap"
+       |            ^^^^^^^^^ did you mean "H.Encaps"?
+       |
+       = help: a headend behavior is H.Encaps or H.Encaps.Red
+    "#);
+}
+
+#[test]
+fn bsid() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+bsid = "fc00:0:1:b::"
+"#), @r#"
+    error: `bsid` is not supported by this version
+      --> r1.toml:16:8
+       |
+    16 | bsid = "fc00:0:1:b::"
+       |        ^^^^^^^^^^^^^^
+       |
+       = help: remove the key; routes steer packets into a policy by its name
+    "#);
+}
+
+#[test]
+fn bad_segments() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+"#), @r#"
+    error: each of `segs` must be IPv6
+      --> r1.toml:15:9
+       |
+    15 | segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+       |         ^^^^^^^^^^ this is IPv4
+       |
+       = help: segments are IPv6 addresses; IPv4 packets are carried inside IPv6
+
+    error: each of `segs` must be a unicast address
+      --> r1.toml:15:21
+       |
+    15 | segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+       |                     ^^^^^^^^^ this is a multicast address
+       |
+       = help: no single node can be reached by it; write a node's own address
+
+    error: each of `segs` must be a unicast address
+      --> r1.toml:15:32
+       |
+    15 | segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+       |                                ^^^^ this is the unspecified address
+       |
+       = help: no single node can be reached by it; write a node's own address
+
+    error: each of `segs` must be an address that is routed
+      --> r1.toml:15:38
+       |
+    15 | segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+       |                                      ^^^^^^^^^ this is link-local
+       |
+       = help: link-local addresses are known on one link only; use a global or unique local one
+
+    error: each of `segs` must be an IPv6 address, in quotes
+      --> r1.toml:15:49
+       |
+    15 | segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+       |                                                 ^ a whole number
+       |
+       = help: write it in double quotes
+
+    error: `fc00:0:2::/48` is not an IPv6 address
+      --> r1.toml:15:52
+       |
+    15 | segs = ["10.0.0.1", "ff02::1", "::", "fe80::1", 7, "fc00:0:2::/48"]
+       |                                                    ^^^^^^^^^^^^^^^
+       |
+       = help: `segs` takes no prefix length; write "fc00:0:2::"
+    "#);
+}
+
+#[test]
+fn no_segments() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = []
+[[policy]]
+name = "b"
+behavior = "H.Encaps"
+lists = []
+[[policy]]
+name = "c"
+behavior = "H.Encaps"
+lists = [{ weight = 2 }]
+"#), @r#"
+    error: `segs` names no segment
+      --> r1.toml:15:8
+       |
+    15 | segs = []
+       |        ^^ empty
+       |
+       = help: list the SIDs to visit, first to last
+
+    error: `lists` names no segment list
+      --> r1.toml:19:9
+       |
+    19 | lists = []
+       |         ^^ empty
+       |
+       = help: write lists = [ { segs = ["fc00:0:2:e::"], weight = 1 } ]
+
+    error: a segment list has no `segs`
+      --> r1.toml:23:10
+       |
+    23 | lists = [{ weight = 2 }]
+       |          ^^^^^^^^^^^^^^ `segs` is missing here
+       |
+       = help: write { segs = ["fc00:0:2:e::"], weight = 1 }
+    "#);
+}
+
+#[test]
+fn one_segment_not_in_a_list() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = "fc00:0:2::"
+"#), @r#"
+    error: `segs` must be a list
+      --> r1.toml:15:8
+       |
+    15 | segs = "fc00:0:2::"
+       |        ^^^^^^^^^^^^ a string
+       |
+       = help: write segs = ["fc00:0:2::"]
+    "#);
+}
+
+#[test]
+fn segs_and_lists() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+lists = [{ segs = ["fc00:0:3::"] }]
+"#), @r#"
+    error: `segs` and `lists` exclude each other
+      --> r1.toml:16:9
+       |
+    15 | segs = ["fc00:0:2::"]
+       |        --------------
+    16 | lists = [{ segs = ["fc00:0:3::"] }]
+       |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: for one segment list keep `segs`; for several, put all into `lists`
+    "#);
+}
+
+#[test]
+fn lists_of_addresses() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+lists = ["fc00:0:3::"]
+"#), @r#"
+    error: each of `lists` must be a table
+      --> r1.toml:15:10
+       |
+    15 | lists = ["fc00:0:3::"]
+       |          ^^^^^^^^^^^^ a string
+       |
+       = help: write { segs = ["fc00:0:2:e::"], weight = 1 } for each list
+    "#);
+}
+
+#[test]
+fn weights() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+lists = [
+    { segs = ["fc00:0:2::"], weight = 0 },
+    { segs = ["fc00:0:3::"], weight = 256 },
+    { segs = ["fc00:0:4::"], wieght = 1 },
+]
+"#), @r#"
+    error: `weight` must be from 1 to 255
+      --> r1.toml:16:39
+       |
+    16 |     { segs = ["fc00:0:2::"], weight = 0 },
+       |                                       ^ 0 is out of range
+       |
+       = help: write a whole number from 1 to 255
+
+    error: `weight` must be from 1 to 255
+      --> r1.toml:17:39
+       |
+    17 |     { segs = ["fc00:0:3::"], weight = 256 },
+       |                                       ^^^ 256 is out of range
+       |
+       = help: write a whole number from 1 to 255
+
+    error: unknown key `wieght`
+      --> r1.toml:18:30
+       |
+    18 |     { segs = ["fc00:0:4::"], wieght = 1 },
+       |                              ^^^^^^ lists has no such key
+       |
+       = help: did you mean `weight`?
+    "#);
+}
+
+#[test]
+fn first_segment_is_ours() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:e::/64"
+behavior = "End"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:1:e::1", "fc00:0:2::"]
+"#), @r#"
+    error: the first segment of a policy is this router's own SID
+      --> r1.toml:18:9
+       |
+    13 | sid = "fc00:0:1:e::/64"
+       |       ----------------- the SID
+    ...
+    18 | segs = ["fc00:0:1:e::1", "fc00:0:2::"]
+       |         ^^^^^^^^^^^^^^^ leads back to this router
+       |
+       = help: begin the list with the first segment on another router
+    "#);
+}
+
+#[test]
+fn leads_into_itself() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+[[route]]
+prefix = "fc00::/16"
+policy = "a"
+"#), @r#"
+    warning: policy `a` may lead into itself
+      --> r1.toml:15:8
+       |
+    15 | segs = ["fc00:0:2::"]
+       |        ^^^^^^^^^^^^^^ packets to fc00:0:2:: take the route fc00::/16
+    16 | [[route]]
+    17 | prefix = "fc00::/16"
+       |          ----------- which leads into the policy
+       |
+       = help: add a route to the first segment that does not use the policy
+    "#);
+}

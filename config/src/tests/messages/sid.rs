@@ -1,0 +1,728 @@
+//! Messages about `[[locator]]` and `[[sid]]`.
+
+use insta::assert_snapshot;
+
+use crate::tests::about;
+
+#[test]
+fn locator_without_anything() {
+    assert_snapshot!(about(r#"
+[[locator]]
+"#), @r#"
+    error: [[locator]] has no `name`
+      --> r1.toml:12:1
+       |
+    12 | [[locator]]
+       | ^^^^^^^^^^^ `name` is missing here
+       |
+       = help: add a line such as name = "main"
+
+    error: [[locator]] has no `prefix`
+      --> r1.toml:12:1
+       |
+    12 | [[locator]]
+       | ^^^^^^^^^^^ `prefix` is missing here
+       |
+       = help: add a line such as prefix = "fc00:0:1::/48"
+    "#);
+}
+
+#[test]
+fn prefixes() {
+    assert_snapshot!(about(r#"
+[[locator]]
+name = "a"
+prefix = "fd00::/200"
+[[locator]]
+name = "b"
+prefix = "fd00::1/64"
+[[locator]]
+name = "c"
+prefix = "fd00::"
+[[locator]]
+name = "d"
+prefix = "10.0.0.0/8"
+[[locator]]
+name = "e"
+prefix = "fd00::/x"
+[[locator]]
+name = "f"
+prefix = "fd00/16"
+"#), @r#"
+    error: prefix length 200 is over 128
+      --> r1.toml:14:17
+       |
+    14 | prefix = "fd00::/200"
+       |                 ^^^^ must be at most 128
+       |
+       = help: for one address, write "fd00::/128"
+
+    error: `fd00::1/64` has bits set after its prefix length
+      --> r1.toml:17:10
+       |
+    17 | prefix = "fd00::1/64"
+       |          ^^^^^^^^^^^^ not zero after the first 64 bits
+       |
+       = help: did you mean "fd00::/64"?
+
+    error: `fd00::` has no prefix length
+      --> r1.toml:20:10
+       |
+    20 | prefix = "fd00::"
+       |          ^^^^^^^^
+       |
+       = help: for this one address, write "fd00::/128"
+
+    error: `prefix` must be IPv6
+      --> r1.toml:23:10
+       |
+    23 | prefix = "10.0.0.0/8"
+       |          ^^^^^^^^^^^^ this is IPv4
+       |
+       = help: write an IPv6 address here
+
+    error: `x` is not a prefix length
+      --> r1.toml:26:17
+       |
+    26 | prefix = "fd00::/x"
+       |                 ^^ must be a number from 0 to 128
+       |
+       = help: a prefix is an address and a length, as in "2001:db8::/32"
+
+    error: `fd00` is not an IPv6 address
+      --> r1.toml:29:11
+       |
+    29 | prefix = "fd00/16"
+       |           ^^^^
+       |
+       = help: a prefix is an address and a length, as in "2001:db8::/32"
+    "#);
+}
+
+#[test]
+fn bits() {
+    assert_snapshot!(about(r#"
+[[locator]]
+name = "a"
+prefix = "fd00:1::/48"
+block-bits = 32
+node-bits = 32
+[[locator]]
+name = "b"
+prefix = "fd00:2::/32"
+function-bits = 97
+[[locator]]
+name = "c"
+prefix = "fd00:3::/32"
+node-bits = 32
+[[locator]]
+name = "d"
+prefix = "fd00:4::/32"
+block-bits = 129
+"#), @r#"
+    error: block and node bits do not make up the locator
+      --> r1.toml:16:13
+       |
+    14 | prefix = "fd00:1::/48"
+       |          ------------- a /48
+    15 | block-bits = 32
+    16 | node-bits = 32
+       |             ^^ 32 block bits + 32 node bits = 64
+       |
+       = help: block-bits + node-bits is the prefix length, 48
+
+    error: locator and function do not fit an IPv6 address
+      --> r1.toml:20:17
+       |
+    20 | function-bits = 97
+       |                 ^^ 32 locator bits + 97 function bits = 129
+       |
+       = help: function-bits is at most 96
+
+    error: a locator needs a SID block
+      --> r1.toml:23:10
+       |
+    23 | prefix = "fd00:3::/32"
+       |          ^^^^^^^^^^^^^ no block bits are left
+       |
+       = help: block-bits is at least 1: nodes of a domain share the SID block
+
+    error: `block-bits` must be from 0 to 128
+      --> r1.toml:28:14
+       |
+    28 | block-bits = 129
+       |              ^^^ 129 is out of range
+       |
+       = help: write a whole number from 0 to 128
+    "#);
+}
+
+#[test]
+fn overlap() {
+    assert_snapshot!(about(r#"
+[[locator]]
+name = "b"
+prefix = "fc00::/32"
+"#), @r#"
+    error: locators fc00:0:1::/48 and fc00::/32 overlap
+      --> r1.toml:14:10
+       |
+    10 | prefix = "fc00:0:1::/48"
+       |          --------------- and this one
+    ...
+    14 | prefix = "fc00::/32"
+       |          ^^^^^^^^^^^ this one
+       |
+       = help: a SID must belong to one locator only
+    "#);
+}
+
+#[test]
+fn locator_twice() {
+    assert_snapshot!(about(r#"
+[[locator]]
+name = "main"
+prefix = "fc00:0:1::/48"
+"#), @r#"
+    error: locator `main` is there twice
+      --> r1.toml:13:8
+       |
+     9 | name = "main"
+       |        ------ first here
+    ...
+    13 | name = "main"
+       |        ^^^^^^ again here
+       |
+       = help: remove or change one of them
+
+    error: locator prefix fc00:0:1::/48 is there twice
+      --> r1.toml:14:10
+       |
+    10 | prefix = "fc00:0:1::/48"
+       |          --------------- first here
+    ...
+    14 | prefix = "fc00:0:1::/48"
+       |          ^^^^^^^^^^^^^^^ again here
+       |
+       = help: remove one of the locators
+    "#);
+}
+
+#[test]
+fn sid_without_anything() {
+    assert_snapshot!(about(r#"
+[[sid]]
+"#), @r#"
+    error: [[sid]] has no `sid`
+      --> r1.toml:12:1
+       |
+    12 | [[sid]]
+       | ^^^^^^^ `sid` is missing here
+       |
+       = help: add a line such as sid = "fc00:0:1:e::"
+
+    error: [[sid]] has no `behavior`
+      --> r1.toml:12:1
+       |
+    12 | [[sid]]
+       | ^^^^^^^ `behavior` is missing here
+       |
+       = help: add a line such as behavior = "End"
+    "#);
+}
+
+#[test]
+fn sid_addresses() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "10.0.0.1"
+behavior = "End"
+[[sid]]
+sid = "ff02::1"
+behavior = "End"
+[[sid]]
+sid = "fe80::1"
+behavior = "End"
+[[sid]]
+sid = "::/0"
+behavior = "End"
+"#), @r#"
+    error: `sid` must be IPv6
+      --> r1.toml:13:7
+       |
+    13 | sid = "10.0.0.1"
+       |       ^^^^^^^^^^ this is IPv4
+       |
+       = help: write an IPv6 address here
+
+    error: `sid` must be a unicast address
+      --> r1.toml:16:7
+       |
+    16 | sid = "ff02::1"
+       |       ^^^^^^^^^ this is a multicast address
+       |
+       = help: no single node can be reached by it; write a node's own address
+
+    error: `sid` must be a unicast address
+      --> r1.toml:19:7
+       |
+    19 | sid = "fe80::1"
+       |       ^^^^^^^^^ this is link-local
+       |
+       = help: no single node can be reached by it; write a node's own address
+       = help: link-local packets are not routed; take it from a global or unique local prefix
+
+    error: `sid` must be a unicast address
+      --> r1.toml:22:7
+       |
+    22 | sid = "::/0"
+       |       ^^^^^^ this is the unspecified address
+       |
+       = help: no single node can be reached by it; write a node's own address
+    "#);
+}
+
+#[test]
+fn sid_twice() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:e::"
+behavior = "End"
+[[sid]]
+sid = "fc00:0:1:e::/128"
+behavior = "End.DT6"
+table = "main"
+"#), @r#"
+    error: SID fc00:0:1:e:: is there twice
+      --> r1.toml:16:7
+       |
+    13 | sid = "fc00:0:1:e::"
+       |       -------------- first here
+    ...
+    16 | sid = "fc00:0:1:e::/128"
+       |       ^^^^^^^^^^^^^^^^^^ again here
+       |
+       = help: remove or change one of them
+    "#);
+}
+
+#[test]
+fn outside_every_locator() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:9:9:e::"
+behavior = "End"
+"#), @r#"
+    warning: SID fc00:9:9:e:: is outside every locator
+      --> r1.toml:13:7
+       |
+    13 | sid = "fc00:9:9:e::"
+       |       ^^^^^^^^^^^^^^ in no [[locator]]
+       |
+       = help: other routers reach a SID by its locator's route; check the address, or add [[locator]]
+    "#);
+}
+
+#[test]
+fn covers_a_locator() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00::/16"
+behavior = "End"
+[[sid]]
+sid = "fc00:0:1:e::"
+behavior = "End"
+"#), @r#"
+    error: SID fc00::/16 covers the whole locator fc00:0:1::/48
+      --> r1.toml:13:7
+       |
+    10 | prefix = "fc00:0:1::/48"
+       |          --------------- this locator is inside
+    ...
+    13 | sid = "fc00::/16"
+       |       ^^^^^^^^^^^ larger than a locator
+       |
+       = help: a SID is a locator and a function: give it a longer prefix length
+    "#);
+}
+
+#[test]
+fn takes_a_locator() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1::/48"
+behavior = "End"
+"#), @r#"
+    warning: SID fc00:0:1::/48 takes a whole locator
+      --> r1.toml:13:7
+       |
+    10 | prefix = "fc00:0:1::/48"
+       |          --------------- the locator
+    ...
+    13 | sid = "fc00:0:1::/48"
+       |       ^^^^^^^^^^^^^^^ has no function bits
+       |
+       = help: every address of the locator that is no other SID gets this behavior
+    "#);
+}
+
+#[test]
+fn inside_another() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:e::/64"
+behavior = "End"
+[[sid]]
+sid = "fc00:0:1:e::1"
+behavior = "End"
+"#), @r#"
+    warning: SID fc00:0:1:e::1 lies inside SID fc00:0:1:e::/64
+      --> r1.toml:16:7
+       |
+    13 | sid = "fc00:0:1:e::/64"
+       |       ----------------- all other addresses of this get its behavior
+    ...
+    16 | sid = "fc00:0:1:e::1"
+       |       ^^^^^^^^^^^^^^^ the longer prefix wins for its addresses
+       |
+       = help: if this is meant, ignore the warning; else change one of them
+    "#);
+}
+
+#[test]
+fn unknown_behavior() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "end.x"
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "xyzzy"
+[[sid]]
+sid = "fc00:0:1:3::"
+behavior = 5
+"#), @r#"
+    error: unknown behavior `end.x`
+      --> r1.toml:14:12
+       |
+    14 | behavior = "end.x"
+       |            ^^^^^^^ did you mean "End.X"?
+       |
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+
+    error: unknown behavior `xyzzy`
+      --> r1.toml:17:12
+       |
+    17 | behavior = "xyzzy"
+       |            ^^^^^^^ not known
+       |
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+
+    error: `behavior` must be a name, in quotes
+      --> r1.toml:20:12
+       |
+    20 | behavior = 5
+       |            ^ a whole number
+       |
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+    "#);
+}
+
+#[test]
+fn unsupported_behavior() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "End.DX2"
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "End.B6.Encaps"
+policy = "to-r3"
+"#), @r#"
+    error: End.DX2 is not supported by this version
+      --> r1.toml:14:12
+       |
+    14 | behavior = "End.DX2"
+       |            ^^^^^^^^^
+       |
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+
+    error: End.B6.Encaps is not supported by this version
+      --> r1.toml:17:12
+       |
+    17 | behavior = "End.B6.Encaps"
+       |            ^^^^^^^^^^^^^^^
+       |
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+    "#);
+}
+
+#[test]
+fn headend_behavior() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "H.Encaps"
+"#), @r#"
+    error: H.Encaps is a headend behavior
+      --> r1.toml:14:12
+       |
+    14 | behavior = "H.Encaps"
+       |            ^^^^^^^^^^ not for [[sid]]
+       |
+       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+    "#);
+}
+
+#[test]
+fn missing_parameters() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "End.X"
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "End.DX4"
+nh6 = "fc00::1"
+[[sid]]
+sid = "fc00:0:1:3::"
+behavior = "End.DT6"
+"#), @r#"
+    error: End.X needs `nh6`
+      --> r1.toml:14:12
+       |
+    14 | behavior = "End.X"
+       |            ^^^^^^^ `nh6` is missing
+       |
+       = help: add a line such as nh6 = "fe80::2"
+
+    error: End.DX4 needs `nh4`
+      --> r1.toml:17:12
+       |
+    17 | behavior = "End.DX4"
+       |            ^^^^^^^^^ `nh4` is missing
+       |
+       = help: add a line such as nh4 = "192.0.2.2"
+
+    error: End.DX4 does not take `nh6`
+      --> r1.toml:18:7
+       |
+    17 | behavior = "End.DX4"
+       |            --------- the behavior
+    18 | nh6 = "fc00::1"
+       |       ^^^^^^^^^
+       |
+       = help: End.DX4 takes `nh4` and `interface`
+       = help: `nh6` is for End.X and End.DX6
+
+    error: End.DT6 needs `table`
+      --> r1.toml:21:12
+       |
+    21 | behavior = "End.DT6"
+       |            ^^^^^^^^^ `table` is missing
+       |
+       = help: add a line such as table = "main"
+    "#);
+}
+
+#[test]
+fn needless_parameters() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "End"
+table = "main"
+policy = "to-r3"
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "End.DT6"
+table = "main"
+flavors = ["PSP"]
+"#), @r#"
+    error: End does not take `table`
+      --> r1.toml:15:9
+       |
+    14 | behavior = "End"
+       |            ----- the behavior
+    15 | table = "main"
+       |         ^^^^^^
+       |
+       = help: End takes `flavors`
+       = help: `table` is for End.T, End.DT6, End.DT4 and End.DT46
+
+    error: End does not take `policy`
+      --> r1.toml:16:10
+       |
+    14 | behavior = "End"
+       |            ----- the behavior
+    15 | table = "main"
+    16 | policy = "to-r3"
+       |          ^^^^^^^
+       |
+       = help: End takes `flavors`
+
+    error: End.DT6 does not take `flavors`
+      --> r1.toml:21:11
+       |
+    19 | behavior = "End.DT6"
+       |            --------- the behavior
+    20 | table = "main"
+    21 | flavors = ["PSP"]
+       |           ^^^^^^^
+       |
+       = help: End.DT6 takes `table`
+       = help: `flavors` is for End, End.X and End.T
+    "#);
+}
+
+#[test]
+fn flavors() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "End"
+flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "End"
+flavors = "PSP"
+"#), @r#"
+    error: flavor NEXT-CSID is not supported by this version
+      --> r1.toml:15:19
+       |
+    15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
+       |                   ^^^^^^^^^^^
+       |
+       = help: `flavors` is a list of "PSP", "USP" and "USD"
+
+    error: not a flavor
+      --> r1.toml:15:32
+       |
+    15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
+       |                                ^^^^^ did you mean "USD"?
+       |
+       = help: `flavors` is a list of "PSP", "USP" and "USD"
+
+    error: not a flavor
+      --> r1.toml:15:39
+       |
+    15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
+       |                                       ^ a whole number
+       |
+       = help: `flavors` is a list of "PSP", "USP" and "USD"
+
+    error: flavor PSP is listed twice
+      --> r1.toml:15:42
+       |
+    15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
+       |            ----- first here              ^^^^^ again here
+       |
+       = help: remove one of them
+
+    error: `flavors` must be a list
+      --> r1.toml:19:11
+       |
+    19 | flavors = "PSP"
+       |           ^^^^^ a string
+       |
+       = help: write flavors = ["PSP"]
+    "#);
+}
+
+#[test]
+fn next_hop() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "End.X"
+nh6 = "fe80::2"
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "End.X"
+nh6 = "fe80::2%eth1"
+[[sid]]
+sid = "fc00:0:1:3::"
+behavior = "End.X"
+nh6 = "192.0.2.1"
+[[sid]]
+sid = "fc00:0:1:4::"
+behavior = "End.DX4"
+nh4 = "fc00::1"
+[[sid]]
+sid = "fc00:0:1:5::"
+behavior = "End.DX4"
+nh4 = "255.255.255.255"
+"#), @r#"
+    error: a link-local next hop needs `interface`
+      --> r1.toml:15:7
+       |
+    15 | nh6 = "fe80::2"
+       |       ^^^^^^^^^ link-local: every interface has such neighbors
+       |
+       = help: add interface = "…", naming the interface it is on
+
+    error: `fe80::2%eth1` is not an IPv6 address
+      --> r1.toml:19:7
+       |
+    19 | nh6 = "fe80::2%eth1"
+       |       ^^^^^^^^^^^^^^
+       |
+       = help: write "fe80::2", and name the interface with interface = "eth1"
+
+    error: `nh6` must be IPv6
+      --> r1.toml:23:7
+       |
+    23 | nh6 = "192.0.2.1"
+       |       ^^^^^^^^^^^ this is IPv4
+       |
+       = help: an IPv4 next hop is written with the key `nh4`
+
+    error: `nh4` must be IPv4
+      --> r1.toml:27:7
+       |
+    27 | nh4 = "fc00::1"
+       |       ^^^^^^^^^ this is IPv6
+       |
+       = help: an IPv6 next hop is written with the key `nh6`
+
+    error: `nh4` must be a unicast address
+      --> r1.toml:31:7
+       |
+    31 | nh4 = "255.255.255.255"
+       |       ^^^^^^^^^^^^^^^^^ this is the broadcast address
+       |
+       = help: no single node can be reached by it; write a node's own address
+    "#);
+}
+
+#[test]
+fn unknown_interface() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:1::"
+behavior = "End.X"
+nh6 = "fe80::2"
+interface = "eth2"
+[[sid]]
+sid = "fc00:0:1:2::"
+behavior = "End.X"
+nh6 = "fe80::2"
+interface = "wan"
+"#), @r#"
+    error: there is no interface `eth2`
+      --> r1.toml:16:13
+       |
+    16 | interface = "eth2"
+       |             ^^^^^^ no [[interface]] has this name
+       |
+       = help: did you mean "eth0"?
+
+    error: there is no interface `wan`
+      --> r1.toml:21:13
+       |
+    21 | interface = "wan"
+       |             ^^^^^ no [[interface]] has this name
+       |
+       = help: add [[interface]] with name = "wan"; this file has eth0 and eth1
+    "#);
+}

@@ -1,0 +1,238 @@
+//! What good files become.
+
+use super::{BASE, good};
+use crate::*;
+
+#[test]
+fn defaults() {
+    let config = good("").config;
+    let source = "fc00:0:1::1".parse().ok();
+    assert_eq!(
+        config.router,
+        Router { encap_source: source, icmp_source: source, ..Router::default() }
+    );
+    assert_eq!(config.interfaces, [Interface::new("eth0"), Interface::new("eth1")]);
+    let locator = &config.locators[0];
+    assert_eq!((locator.block_bits, locator.node_bits, locator.function_bits), (32, 16, 16));
+    assert_eq!(config.sources, Sources::default());
+}
+
+#[test]
+fn every_setting_of_router_and_interface() {
+    let text = r#"
+        [router]
+        name = "r1"
+        cores = [2, 3]
+        encap-source = "fc00:0:1::1"
+        encap-hop-limit = 255
+        encap-flow-label = "copy"
+        icmp-source = "fc00:0:1::2"
+        icmp-rate = 0
+        poll = "busy"
+        socket = "/run/r1.sock"
+        metrics = "[::1]:9117"
+        [[interface]]
+        name = "eth0"
+        zero-copy = "require"
+        queues = 2
+        steer = "sids"
+        domain = "internal"
+        table = 100
+    "#;
+    let config = check(text, "r1.toml").unwrap().config;
+    assert_eq!(
+        config.router,
+        Router {
+            name: "r1".to_owned(),
+            cores: vec![2, 3],
+            encap_source: "fc00:0:1::1".parse().ok(),
+            encap_hop_limit: 255,
+            encap_flow_label: FlowLabel::Copy,
+            icmp_source: "fc00:0:1::2".parse().ok(),
+            icmp_rate: 0,
+            poll: Poll::Busy,
+            socket: "/run/r1.sock".into(),
+            metrics: "[::1]:9117".parse().ok(),
+        }
+    );
+    assert_eq!(
+        config.interface("eth0"),
+        Some(&Interface {
+            name: "eth0".to_owned(),
+            zero_copy: ZeroCopy::Require,
+            queues: Queues::Count(2),
+            steer: Steer::Sids,
+            domain: Domain::Internal,
+            table: Table(100),
+        })
+    );
+}
+
+#[test]
+fn sids() {
+    let config = good(
+        r#"
+        [[sid]]
+        sid = "fc00:0:1:e::"
+        behavior = "End"
+        flavors = ["PSP", "USD"]
+        [[sid]]
+        sid = "fc00:0:1:e001::/64"
+        behavior = "End.X"
+        nh6 = "fe80::2"
+        interface = "eth1"
+        [[sid]]
+        sid = "fc00:0:1:d4::"
+        behavior = "End.DX4"
+        nh4 = "192.0.2.2"
+        [[sid]]
+        sid = "fc00:0:1:46::"
+        behavior = "End.DT46"
+        table = 100
+        "#,
+    )
+    .config;
+    let [end, x, dx4, dt46] = &config.sids[..] else { panic!("{:?}", config.sids) };
+    assert_eq!((end.sid.prefix_len(), end.flavors.to_string()), (128, "PSP, USD".to_owned()));
+    assert_eq!(x.sid.to_string(), "fc00:0:1:e001::/64");
+    let interface = Some("eth1".to_owned());
+    assert_eq!(x.behavior, Behavior::EndX { nh6: "fe80::2".parse().unwrap(), interface });
+    assert_eq!(x.flavors, Flavors::default());
+    let nh4 = "192.0.2.2".parse().unwrap();
+    assert_eq!(dx4.behavior, Behavior::EndDx4 { nh4, interface: None });
+    assert_eq!(dt46.behavior, Behavior::EndDt46 { table: Table(100) });
+}
+
+#[test]
+fn policies() {
+    let config = good(
+        r#"
+        [[policy]]
+        name = "one"
+        behavior = "H.Encaps"
+        segs = ["fc00:0:2:e::", "fc00:0:3:d6::"]
+        [[policy]]
+        name = "two"
+        behavior = "H.Encaps.Red"
+        source = "fc00:0:1::9"
+        lists = [{ segs = ["fc00:0:2:e::"], weight = 3 }, { segs = ["fc00:0:4:e::"] }]
+        "#,
+    )
+    .config;
+    let one = config.policy("one").unwrap();
+    assert_eq!((one.behavior, Some(one.source)), (Headend::HEncaps, config.router.encap_source));
+    assert_eq!((one.lists.len(), one.lists[0].segs.len(), one.lists[0].weight), (1, 2, 1));
+    let two = config.policy("two").unwrap();
+    assert_eq!((two.behavior, two.source), (Headend::HEncapsRed, "fc00:0:1::9".parse().unwrap()));
+    assert_eq!(two.lists.iter().map(|list| list.weight).collect::<Vec<_>>(), [3, 1]);
+}
+
+#[test]
+fn a_policy_with_its_own_source_needs_no_other() {
+    let text = r#"
+        [[interface]]
+        name = "eth0"
+        [[policy]]
+        name = "one"
+        behavior = "H.Encaps"
+        segs = ["fc00:0:2:e::"]
+        source = "fc00:0:1::9"
+    "#;
+    check(text, "r1.toml").unwrap_or_else(|why| panic!("{why}"));
+}
+
+#[test]
+fn routes_and_neighbors() {
+    let config = good(
+        r#"
+        [[policy]]
+        name = "one"
+        behavior = "H.Encaps"
+        segs = ["fc00:0:2:e::"]
+        [[route]]
+        prefix = "2001:db8::/32"
+        policy = "one"
+        [[route]]
+        prefix = "192.0.2.0/24"
+        table = "default"
+        nh6 = "fe80::1"
+        interface = "eth0"
+        [[route]]
+        prefix = "fc00:12::/64"
+        interface = "eth1"
+        [[route]]
+        prefix = "::/0"
+        next-hops = [{ nh6 = "fc00:12::2", weight = 3 }, { nh6 = "fe80::3", interface = "eth0" }]
+        [[route]]
+        prefix = "0.0.0.0/0"
+        action = "prohibit"
+        [[neighbor]]
+        address = "fe80::3"
+        interface = "eth0"
+        mac = "02:00:00:00:02:02"
+        "#,
+    )
+    .config;
+    let next_hop = |address: &str, interface: Option<&str>, weight| NextHop {
+        address: address.parse().unwrap(),
+        interface: interface.map(str::to_owned),
+        weight,
+    };
+    let actions: Vec<_> = config.routes.iter().map(|route| route.action.clone()).collect();
+    assert_eq!(
+        actions,
+        [
+            RouteAction::Policy("one".to_owned()),
+            RouteAction::Via(vec![next_hop("fe80::1", Some("eth0"), 1)]),
+            RouteAction::OnLink("eth1".to_owned()),
+            RouteAction::Via(vec![
+                next_hop("fc00:12::2", None, 3),
+                next_hop("fe80::3", Some("eth0"), 1)
+            ]),
+            RouteAction::Prohibit,
+        ]
+    );
+    assert_eq!(config.routes[1].table, Table::DEFAULT);
+    assert_eq!(config.neighbors[0].mac, MacAddr([2, 0, 0, 0, 2, 2]));
+}
+
+#[test]
+fn sources() {
+    let text = r#"
+        [source.kernel]
+        tables = ["main", 100]
+        [source.bgp-ls]
+        peer = "fc00::9"
+        local-as = 65000
+        router-id = "0000.0000.0a01"
+    "#;
+    let checked = check(&format!("{BASE}{text}"), "r1.toml").unwrap();
+    let bgp_ls = checked.config.sources.bgp_ls.unwrap();
+    assert_eq!(bgp_ls.session, BgpSession::Peer("[fc00::9]:179".parse().unwrap()));
+    assert_eq!((bgp_ls.local_as, bgp_ls.peer_as), (65000, 65000));
+    assert_eq!(bgp_ls.router_id, RouterId::Isis([0, 0, 0, 0, 0x0a, 1]));
+    assert_eq!(bgp_ls.router_id.to_string(), "0000.0000.0a01");
+    let kernel = checked.config.sources.kernel.unwrap();
+    assert_eq!(kernel.tables, [Table::MAIN, Table(100)]);
+}
+
+#[test]
+fn names_display_as_the_file_spells_them() {
+    assert_eq!(Table::MAIN.to_string(), "main");
+    assert_eq!(Table(7).to_string(), "7");
+    assert_eq!(Queues::All.to_string(), "all");
+    assert_eq!(Headend::HEncapsRed.to_string(), "H.Encaps.Red");
+    assert_eq!(format!("{:>8}|{:<8}|", ZeroCopy::Prefer, Behavior::End), "  prefer|End     |");
+}
+
+#[test]
+fn a_file_equals_itself_and_nothing_else() {
+    assert_eq!(good("").config, good("\n# comment\n").config);
+    assert_ne!(good("").config, good("[[interface]]\nname = \"eth2\"\n").config);
+}
+
+#[test]
+fn load_reads_a_file() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../sidewinder.sample.toml");
+    assert_eq!(load(sample).unwrap().config, check(SAMPLE, "sample").unwrap().config);
+}
