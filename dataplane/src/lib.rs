@@ -1,1 +1,30 @@
-//! x
+//! Sidewinder's packet processing. No async, no files, no netlink: packets in, packets out.
+//!
+//! The way of a packet through the modules:
+//!
+//! 1. [`port`]: a worker's view of an interface hands over a burst of [`frame::PacketBuf`]s.
+//! 2. [`worker`]: the poll loop, one per core, calls the pipeline with each burst.
+//! 3. [`pipeline`]: parses, looks the destination up, acts, and goes round again where a behavior
+//!    yields a new destination.
+//!    - [`wire`]: views of Ethernet, IPv4, IPv6, extension headers, SRH and ICMPv6;
+//!    - [`fib`]: longest-prefix match, next-hop groups, adjacencies, SIDs, policies;
+//!    - [`behavior`]: what a local SID does (End, End.X, End.DT6, …) and what a headend does;
+//!    - [`icmp`]: the errors we owe, and echo replies.
+//! 4. [`verdict`]: what becomes of the packet, and for which named reason it is dropped.
+//! 5. [`counters`]: every packet is counted once.
+//! 6. [`port`] again: the packet's descriptor goes to the egress port's TX ring.
+
+#![deny(unsafe_code)]
+
+pub mod behavior;
+pub mod counters;
+pub mod fib;
+pub mod frame;
+pub mod icmp;
+pub mod packet;
+pub mod pipeline;
+pub mod port;
+mod sync;
+pub mod verdict;
+pub mod wire;
+pub mod worker;

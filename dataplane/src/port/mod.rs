@@ -18,6 +18,9 @@ pub trait Port: Sized {
     /// Appends received packets to `burst`, at most as many as it has room for.
     fn receive(&mut self, burst: &mut Burst);
 
+    /// How many packets [`transmit`](Self::transmit) takes now.
+    fn room(&mut self) -> usize;
+
     /// Hands packets to the interface, oldest first. What the interface has no room for stays in
     /// `burst`.
     fn transmit(&mut self, burst: &mut Burst);

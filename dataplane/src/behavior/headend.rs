@@ -1,0 +1,182 @@
+//! H.Encaps and H.Encaps.Red: RFC 8986, sections 5.1 and 5.2.
+
+use std::sync::Arc;
+
+use super::flow;
+use crate::{
+    counters::PacketCounters,
+    fib::{Fib, FlowLabel, Policy, nexthop},
+    packet::Packet,
+    verdict::{Reason, Verdict},
+    wire::{ipv4, ipv6, protocol, srh},
+};
+
+/// How a policy encapsulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// H.Encaps: all segments in the SRH, which is written for a single segment, too.
+    Encaps,
+    /// H.Encaps.Red: the first segment in the destination address only; no SRH for a single one.
+    EncapsRed,
+}
+
+impl Mode {
+    /// Its name in RFC 8986.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Encaps => "H.Encaps",
+            Self::EncapsRed => "H.Encaps.Red",
+        }
+    }
+
+    /// Its name in iproute2's `encap seg6 mode`.
+    pub const fn iproute2(self) -> &'static str {
+        match self {
+            Self::Encaps => "encap",
+            Self::EncapsRed => "encap.red",
+        }
+    }
+}
+
+/// A segment list, as the bytes that are pushed in front of a packet.
+#[derive(Debug, Clone)]
+pub struct SegmentList {
+    /// IPv6 header, and SRH unless it was left out. Traffic class, flow label, payload length
+    /// and the inner protocol are filled in per packet.
+    headers: Box<[u8]>,
+    /// Where the inner protocol goes: Next Header of the SRH, or of the IPv6 header.
+    protocol_at: usize,
+    /// The segments, first to last.
+    segs: Box<[u128]>,
+    /// Packets and bytes that took the list.
+    pub counters: Arc<PacketCounters>,
+}
+
+impl SegmentList {
+    /// A list of at least one segment, first to last. `source` and `hop_limit` are the outer
+    /// header's.
+    pub fn new(
+        mode: Mode,
+        segs: &[u128],
+        source: u128,
+        hop_limit: u8,
+        counters: Arc<PacketCounters>,
+    ) -> Self {
+        let reduced = mode == Mode::EncapsRed;
+        let srh = if reduced && segs.len() == 1 {
+            Vec::new()
+        } else {
+            srh::header(protocol::IPV6, segs, reduced)
+        };
+        let (next_header, protocol_at) = if srh.is_empty() {
+            (protocol::IPV6, ipv6::field::NEXT_HEADER)
+        } else {
+            (protocol::ROUTING, ipv6::HEADER_LEN + srh::field::NEXT_HEADER)
+        };
+        let outer = ipv6::Header {
+            flow_word: ipv6::flow_word(0, 0),
+            payload_len: 0,
+            next_header,
+            hop_limit,
+            source,
+            destination: segs.first().copied().unwrap_or(0),
+        };
+        let mut headers = outer.to_bytes().to_vec();
+        headers.extend(srh);
+        Self { headers: headers.into(), protocol_at, segs: segs.into(), counters }
+    }
+
+    /// Bytes the list adds to a packet.
+    pub fn overhead(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// The segments, first to last.
+    pub fn segs(&self) -> &[u128] {
+        &self.segs
+    }
+}
+
+/// Steers a packet into a policy: takes one off its hop limit and pushes the headers of one of
+/// the segment lists. The outer header's hop limit is taken from by the next node first.
+#[inline]
+pub fn encap(packet: &mut Packet<'_>, policy: &Policy, fib: &Fib, worker: usize) -> Verdict {
+    match try_encap(packet, policy, fib, worker) {
+        Ok(()) => Verdict::Lookup(policy.table),
+        Err(verdict) => verdict,
+    }
+}
+
+#[inline(always)]
+fn try_encap(
+    packet: &mut Packet<'_>,
+    policy: &Policy,
+    fib: &Fib,
+    worker: usize,
+) -> Result<(), Verdict> {
+    if packet.meta.received.is_popped() {
+        // The new headers go where the packet as received still lies: from here on, an error
+        // quotes the packet as it is now.
+        if let Some((destination, hop_limit)) =
+            packet.ipv6().map(|header| (header.destination(), header.hop_limit()))
+        {
+            packet.remember(destination, hop_limit);
+        }
+    }
+    let (inner_protocol, class, inner_label) = spend_hop_limit(packet)?;
+    let hash = match (fib.node.flow_label, &*policy.buckets) {
+        (FlowLabel::Hash, _) | (_, [_, _, ..]) => flow::five_tuple(packet.bytes()),
+        _ => 0,
+    };
+    let label = match fib.node.flow_label {
+        FlowLabel::Hash => flow::label(hash),
+        FlowLabel::Copy => inner_label,
+        FlowLabel::Zero => 0,
+    };
+    let list = match &*policy.lists {
+        [only] => only,
+        lists => {
+            let bucket = nexthop::bucket(hash, policy.buckets.len());
+            let index = policy.buckets.get(bucket).copied().unwrap_or(0);
+            lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
+        }
+    };
+    let headers = &*list.headers;
+    let payload_len = packet.len() + headers.len() - ipv6::HEADER_LEN;
+    list.counters.add(worker, packet.len());
+    let room = packet.push_front(headers.len())?;
+    room.copy_from_slice(headers);
+    room[..4].copy_from_slice(&ipv6::flow_word(class, label).to_be_bytes());
+    room[4..6].copy_from_slice(&(payload_len as u16).to_be_bytes());
+    room[list.protocol_at] = inner_protocol;
+    Ok(())
+}
+
+/// Takes one off the inner packet's hop limit or TTL, unless this node has done so already, and
+/// says its protocol number, traffic class and flow label.
+#[inline(always)]
+fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
+    let spent = std::mem::replace(&mut packet.meta.hop_limit_spent, true);
+    let exceeded = Verdict::Refuse(Reason::HopLimitExceeded, 0);
+    let bytes = packet.bytes_mut();
+    if let Some(header) = ipv6::Ipv6::new_checked(bytes) {
+        let (class, label) = (header.traffic_class(), header.flow_label());
+        if !spent {
+            let hop_limit = header.hop_limit();
+            if hop_limit <= 1 {
+                return Err(exceeded);
+            }
+            bytes[ipv6::field::HOP_LIMIT] = hop_limit - 1;
+        }
+        return Ok((protocol::IPV6, class, label));
+    }
+    let header = ipv4::Ipv4::new_checked(bytes).ok_or(Verdict::Drop(Reason::IpHeader))?;
+    let (tos, ttl) = (header.tos(), header.ttl());
+    if !spent {
+        if ttl <= 1 {
+            return Err(exceeded);
+        }
+        ipv4::decrement_ttl(bytes);
+    }
+    Ok((protocol::IPV4, tos, 0))
+}

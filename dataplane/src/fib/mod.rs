@@ -1,0 +1,204 @@
+//! What workers read: tables, next hops, local SIDs, policies.
+//!
+//! A [`Fib`] is plain data. The control thread has two copies: workers read one while it changes
+//! the other, and [`publish`] swaps them. A change is a [`Change`], applied to both in turn, so
+//! that a packet sees all of a published set of changes or nothing of it.
+
+use std::sync::Arc;
+
+use crate::{behavior::headend::SegmentList, counters::PacketCounters, wire::ethernet::Mac};
+
+pub mod entry;
+pub mod lpm;
+pub mod nexthop;
+pub mod publish;
+pub mod table;
+pub mod writer;
+
+use entry::{AdjacencyId, Entry, GroupId, PolicyId, PortIndex, SidId, TableIndex};
+use nexthop::{Adjacency, Group, Health};
+use table::Table;
+
+/// A local SID: what [`Action::Local`](entry::Action::Local) leads to.
+#[derive(Debug, Clone)]
+pub struct Sid {
+    /// The SID's address; of a longer block, its first.
+    pub address: u128,
+    /// Bits of the address that are matched.
+    pub prefix_len: u8,
+    /// Which behavior: a row of [`behavior::TABLE`](crate::behavior::TABLE).
+    pub behavior: crate::behavior::Behavior,
+    /// The flavors of RFC 8986, section 4.16.
+    pub flavors: crate::behavior::Flavors,
+    /// Next hops of End.X, End.DX4 and End.DX6.
+    pub group: GroupId,
+    /// Table of End.T and End.DT*.
+    pub table: TableIndex,
+    /// Packets and bytes the behavior was applied to.
+    pub counters: Arc<PacketCounters>,
+}
+
+/// A policy: what [`Action::Encap`](entry::Action::Encap) leads to.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Its segment lists, ready to be pushed.
+    pub lists: Vec<SegmentList>,
+    /// Index into `lists`, as often as the list's weight says.
+    pub buckets: Vec<u16>,
+    /// Table that the first segment is looked up in.
+    pub table: TableIndex,
+}
+
+/// What a port needs to know of its packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortSettings {
+    /// The interface's own address: what frames must be sent to.
+    pub mac: Mac,
+    /// Table that packets from here are looked up in.
+    pub table: TableIndex,
+}
+
+/// How the outer flow label of H.Encaps is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlowLabel {
+    /// From the inner packet's addresses, protocol and ports (RFC 6438, section 4.1).
+    #[default]
+    Hash,
+    /// The inner packet's own; 0 for IPv4.
+    Copy,
+    /// 0.
+    Zero,
+}
+
+/// Settings of the node as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Source of ICMPv6 errors.
+    pub icmp_source: u128,
+    /// ICMPv6 errors per second and worker; 0: no limit.
+    pub icmp_rate: u32,
+    /// Hop limit of outer headers and of what the node itself sends.
+    pub hop_limit: u8,
+    /// How outer flow labels are made.
+    pub flow_label: FlowLabel,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { icmp_source: 0, icmp_rate: 100, hop_limit: 64, flow_label: FlowLabel::Hash }
+    }
+}
+
+/// One version of what workers read.
+#[derive(Debug, Clone, Default)]
+pub struct Fib {
+    /// Routing tables.
+    pub tables: Vec<Table>,
+    /// Next-hop groups.
+    pub groups: Vec<Group>,
+    /// Adjacencies.
+    pub adjacencies: Vec<Adjacency>,
+    /// Local SIDs.
+    pub sids: Vec<Option<Sid>>,
+    /// Policies.
+    pub policies: Vec<Option<Policy>>,
+    /// Ports, by index; the same in every worker.
+    pub ports: Vec<PortSettings>,
+    /// The node's settings.
+    pub node: Node,
+    /// Which adjacencies are up. Outside of the versions: a store takes effect at once.
+    pub health: Arc<Health>,
+}
+
+/// One step from a version of the [`Fib`] to the next.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Adds an empty table, whose index is the number of tables before.
+    AddTable {
+        /// The number the kernel knows it by.
+        number: u32,
+    },
+    /// Sets what a prefix leads to; [`Entry::NONE`] removes it.
+    Route {
+        /// Table of the route.
+        table: TableIndex,
+        /// Whether it is an IPv4 route, with a [left-aligned](table::left_aligned) key.
+        v4: bool,
+        /// The prefix, left-aligned.
+        key: u128,
+        /// Bits of the prefix.
+        len: u8,
+        /// What it leads to.
+        entry: Entry,
+    },
+    /// Sets a next-hop group.
+    Group(GroupId, Group),
+    /// Sets an adjacency.
+    Adjacency(AdjacencyId, Adjacency),
+    /// Sets or removes a SID.
+    Sid(SidId, Option<Sid>),
+    /// Sets or removes a policy.
+    Policy(PolicyId, Option<Policy>),
+    /// Sets a port's settings.
+    Port(PortIndex, PortSettings),
+    /// Sets the node's settings.
+    Node(Node),
+}
+
+impl Fib {
+    /// An empty version with this health of adjacencies.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self { health, ..Self::default() }
+    }
+
+    /// The entry of the longest prefix that covers an IPv6 address.
+    #[inline]
+    pub fn lookup(&self, table: TableIndex, destination: u128) -> Entry {
+        self.tables.get(usize::from(table)).map_or(Entry::NONE, |table| table.v6.lookup(destination))
+    }
+
+    /// The entry of the longest prefix that covers an IPv4 address.
+    #[inline]
+    pub fn lookup_v4(&self, table: TableIndex, destination: u32) -> Entry {
+        self.tables
+            .get(usize::from(table))
+            .map_or(Entry::NONE, |found| found.v4.lookup(table::left_aligned(destination)))
+    }
+
+    /// Applies a change. `fallback` is what [`lpm::Lpm::remove`] asks for, where the change
+    /// removes a route.
+    pub(crate) fn apply(&mut self, change: Change, fallback: Option<(u8, Entry)>) {
+        match change {
+            Change::AddTable { number } => {
+                self.tables.push(Table { number, ..Table::default() });
+            }
+            Change::Route { table, v4, key, len, entry } => {
+                let Some(table) = self.tables.get_mut(usize::from(table)) else { return };
+                let lpm = if v4 { &mut table.v4 } else { &mut table.v6 };
+                match entry {
+                    Entry::NONE => lpm.remove(key, len, fallback),
+                    entry => lpm.insert(key, len, entry),
+                }
+            }
+            Change::Group(id, group) => put(&mut self.groups, id, group),
+            Change::Adjacency(id, adjacency) => put(&mut self.adjacencies, id, adjacency),
+            Change::Sid(id, sid) => put(&mut self.sids, id, sid),
+            Change::Policy(id, policy) => put(&mut self.policies, id, policy),
+            Change::Port(id, settings) => put(
+                &mut self.ports,
+                u32::from(id),
+                settings,
+            ),
+            Change::Node(node) => self.node = node,
+        }
+    }
+}
+
+fn put<T: Clone>(items: &mut Vec<T>, index: u32, item: T) {
+    let index = index as usize;
+    if index >= items.len() {
+        items.resize(index + 1, item);
+    } else {
+        items[index] = item;
+    }
+}

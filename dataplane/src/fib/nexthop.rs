@@ -1,0 +1,219 @@
+//! Adjacencies and next-hop groups.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::entry::{AdjacencyId, PortIndex};
+use crate::wire::ethernet::Mac;
+
+/// A neighbour on an interface: all that a packet needs to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Adjacency {
+    /// The port it is reached through.
+    pub port: PortIndex,
+    /// The longest packet in bytes, from the IP header on.
+    pub mtu: u16,
+    /// Destination and source of its frames.
+    pub l2: [u8; 12],
+}
+
+impl Adjacency {
+    /// An adjacency through `port` to `neighbour`.
+    pub fn new(port: PortIndex, neighbour: Mac, own: Mac, mtu: u16) -> Self {
+        let mut l2 = [0; 12];
+        l2[..6].copy_from_slice(&neighbour);
+        l2[6..].copy_from_slice(&own);
+        Self { port, mtu, l2 }
+    }
+}
+
+/// What an adjacency can do at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Its link is down, or it is not in use.
+    Down = 0,
+    /// Its neighbour's address is not known yet.
+    Unresolved = 1,
+    /// Packets may go there.
+    Up = 2,
+}
+
+/// The state of every adjacency, by index, shared by all versions of the FIB: one store protects
+/// every prefix behind a failed link at once.
+#[derive(Debug)]
+pub struct Health {
+    states: Box<[AtomicU8]>,
+}
+
+impl Health {
+    /// Adjacencies there can be at most.
+    pub const CAPACITY: usize = 1 << 16;
+
+    /// The state of an adjacency.
+    #[inline(always)]
+    pub fn state(&self, id: AdjacencyId) -> State {
+        match self.states.get(id as usize).map(|state| state.load(Ordering::Relaxed)) {
+            Some(2) => State::Up,
+            Some(1) => State::Unresolved,
+            _ => State::Down,
+        }
+    }
+
+    /// Whether packets may go there.
+    #[inline(always)]
+    pub fn is_up(&self, id: AdjacencyId) -> bool {
+        self.states
+            .get(id as usize)
+            .is_some_and(|state| state.load(Ordering::Relaxed) == State::Up as u8)
+    }
+
+    /// Sets the state of an adjacency, for all workers at once.
+    pub fn set(&self, id: AdjacencyId, state: State) {
+        if let Some(slot) = self.states.get(id as usize) {
+            slot.store(state as u8, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { states: (0..Self::CAPACITY).map(|_| AtomicU8::new(0)).collect() }
+    }
+}
+
+/// Weighted adjacencies that share the traffic, flow by flow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Group {
+    /// Each adjacency as often as its weight says.
+    buckets: Box<[AdjacencyId]>,
+}
+
+impl Group {
+    /// Buckets at most; weights are scaled down to fit.
+    pub const MAX_BUCKETS: usize = 256;
+
+    /// A group of adjacencies with their weights. Weights of 0 count as 1.
+    pub fn new(members: &[(AdjacencyId, u32)]) -> Self {
+        Self { buckets: spread(members).into() }
+    }
+
+    /// The adjacencies, each as often as its weight says.
+    pub fn buckets(&self) -> &[AdjacencyId] {
+        &self.buckets
+    }
+
+    /// The adjacency for a flow. A member that is down is passed over, and only its own flows
+    /// move. `hash` is asked for where there is a choice.
+    #[inline(always)]
+    pub fn pick(&self, health: &Health, hash: impl FnOnce() -> u32) -> Result<AdjacencyId, State> {
+        match &*self.buckets {
+            [] => Err(State::Down),
+            [only] => {
+                if health.is_up(*only) {
+                    Ok(*only)
+                } else {
+                    Err(health.state(*only))
+                }
+            }
+            buckets => {
+                let hash = hash();
+                let first = buckets[bucket(hash, buckets.len())];
+                if health.is_up(first) { Ok(first) } else { Self::pick_other(buckets, health, hash) }
+            }
+        }
+    }
+
+    /// A flow whose member is down draws again, evenly over those that are up.
+    #[cold]
+    fn pick_other(
+        buckets: &[AdjacencyId],
+        health: &Health,
+        hash: u32,
+    ) -> Result<AdjacencyId, State> {
+        let up = || buckets.iter().filter(|id| health.is_up(**id));
+        let count = up().count();
+        up().nth(bucket(remix(hash), count.max(1))).copied().ok_or(
+            if buckets.iter().any(|id| health.state(*id) == State::Unresolved) {
+                State::Unresolved
+            } else {
+                State::Down
+            },
+        )
+    }
+}
+
+/// Each item as often as its weight says, at most [`Group::MAX_BUCKETS`] in all, each at least
+/// once.
+pub fn spread<T: Copy>(items: &[(T, u32)]) -> Vec<T> {
+    if let [(only, _)] = items {
+        return vec![*only];
+    }
+    let total: u64 = items.iter().map(|(_, weight)| u64::from((*weight).max(1))).sum();
+    let scale = (total as usize).max(Group::MAX_BUCKETS) as u64;
+    let most = Group::MAX_BUCKETS as u64;
+    items
+        .iter()
+        .flat_map(|(item, weight)| {
+            let weight = u64::from((*weight).max(1));
+            let share = if total <= most { weight } else { (weight * most / scale).max(1) };
+            std::iter::repeat_n(*item, share as usize)
+        })
+        .collect()
+}
+
+/// The bucket of a hash: `hash` scaled to `0..count`.
+#[inline(always)]
+pub fn bucket(hash: u32, count: usize) -> usize {
+    ((u64::from(hash) * count as u64) >> 32) as usize
+}
+
+fn remix(hash: u32) -> u32 {
+    (u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(up: &[AdjacencyId]) -> Health {
+        let health = Health::default();
+        up.iter().for_each(|id| health.set(*id, State::Up));
+        health
+    }
+
+    #[test]
+    fn only_the_flows_of_a_failed_member_move() {
+        let group = Group::new(&[(1, 1), (2, 1), (3, 2)]);
+        let all = health(&[1, 2, 3]);
+        let failed = health(&[1, 3]);
+        for flow in 0..10_000u32 {
+            let hash = remix(flow);
+            let before = group.pick(&all, || hash).unwrap();
+            let after = group.pick(&failed, || hash).unwrap();
+            assert!(after != 2);
+            if before != 2 {
+                assert_eq!(before, after);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_kept() {
+        let group = Group::new(&[(1, 1), (2, 3)]);
+        let all = health(&[1, 2]);
+        let second =
+            (0..100_000u32).filter(|flow| group.pick(&all, || remix(*flow)) == Ok(2)).count();
+        assert!((74_000..76_000).contains(&second), "{second}");
+        assert_eq!(spread(&[(1, 1000), (2, 3000)]).len(), 256);
+        assert_eq!(spread(&[(1, 1), (2, 100_000)]).iter().filter(|id| **id == 1).count(), 1);
+    }
+
+    #[test]
+    fn says_why_nothing_is_left() {
+        let group = Group::new(&[(1, 1), (2, 1)]);
+        let health = Health::default();
+        assert_eq!(group.pick(&health, || 0), Err(State::Down));
+        health.set(2, State::Unresolved);
+        assert_eq!(group.pick(&health, || 0), Err(State::Unresolved));
+    }
+}

@@ -1,0 +1,109 @@
+//! The control thread's hand on the FIB.
+
+use std::sync::Arc;
+
+use super::{
+    Change, Fib,
+    entry::Entry,
+    nexthop::Health,
+    publish::{Publisher, Reader},
+    table::Prefixes,
+};
+
+/// Stages changes, and publishes all that is staged as one.
+#[derive(Debug)]
+pub struct Writer {
+    publisher: Publisher<Fib>,
+    /// What the spare copy lacks of the live one.
+    missed: Vec<Step>,
+    staged: Vec<Step>,
+    /// Per table: the IPv6 and the IPv4 prefixes.
+    prefixes: Vec<[Prefixes; 2]>,
+}
+
+/// A change, and what a removed route's node falls back to.
+#[derive(Debug, Clone)]
+struct Step {
+    change: Change,
+    fallback: Option<(u8, Entry)>,
+}
+
+impl Writer {
+    /// A writer of an empty FIB.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self {
+            publisher: Publisher::new(Fib::new(Arc::clone(&health)), Fib::new(health)),
+            missed: Vec::new(),
+            staged: Vec::new(),
+            prefixes: Vec::new(),
+        }
+    }
+
+    /// A worker's view.
+    pub fn reader(&mut self) -> Reader<Fib> {
+        self.publisher.reader()
+    }
+
+    /// What workers read.
+    pub fn live(&self) -> &Fib {
+        self.publisher.live()
+    }
+
+    /// The number of versions published.
+    pub fn version(&self) -> u64 {
+        self.publisher.version()
+    }
+
+    /// Notes a change for the next [`publish`](Self::publish).
+    pub fn stage(&mut self, change: Change) {
+        let mut fallback = None;
+        match &change {
+            Change::AddTable { .. } => self.prefixes.push(Default::default()),
+            Change::Route { table, v4, key, len, entry } => {
+                let Some(table) = self.prefixes.get_mut(usize::from(*table)) else { return };
+                let prefixes = &mut table[usize::from(*v4)];
+                let changed = match *entry {
+                    Entry::NONE => {
+                        let removed = prefixes.remove(*key, *len);
+                        fallback = prefixes.fallback(*key, *len);
+                        removed
+                    }
+                    entry => prefixes.insert(*key, *len, entry),
+                };
+                if !changed {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        self.staged.push(Step { change, fallback });
+    }
+
+    /// Whether anything waits to be published.
+    pub fn is_dirty(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// Publishes all that is staged as one version. `false` where a worker still reads the copy
+    /// that is to be changed: the changes stay staged, and the call is to be made again after the
+    /// worker's next burst.
+    pub fn publish(&mut self) -> bool {
+        if self.staged.is_empty() {
+            return true;
+        }
+        let Some(spare) = self.publisher.spare() else { return false };
+        for step in self.missed.drain(..) {
+            spare.apply(step.change, step.fallback);
+        }
+        for step in &self.staged {
+            spare.apply(step.change.clone(), step.fallback);
+        }
+        self.missed = std::mem::take(&mut self.staged);
+        self.publisher.publish()
+    }
+
+    /// Routes of a table: IPv6 and IPv4.
+    pub fn route_counts(&self) -> Vec<(usize, usize)> {
+        self.prefixes.iter().map(|[v6, v4]| (v6.len(), v4.len())).collect()
+    }
+}

@@ -1,0 +1,183 @@
+//! What we answer: ICMPv6 errors and echo replies, built in the frame of the packet they answer.
+
+use std::time::Instant;
+
+use crate::{
+    fib::Node,
+    packet::Packet,
+    verdict::{Reason, Verdict},
+    wire::{checksum, ext, icmpv6, ipv6, protocol},
+};
+
+/// Bytes in front of the quoted packet.
+const ERROR_LEN: usize = ipv6::HEADER_LEN + icmpv6::HEADER_LEN;
+
+/// The hop limit of answers.
+const HOP_LIMIT: u8 = 64;
+
+/// A token bucket for ICMP errors (RFC 4443, section 2.4 (f)): filled at a rate per second, and as
+/// deep as a tenth of a second's worth, at least ten.
+#[derive(Debug)]
+pub struct Limiter {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Default for Limiter {
+    fn default() -> Self {
+        Self { tokens: f64::INFINITY, filled: Instant::now() }
+    }
+}
+
+impl Limiter {
+    /// Whether another error may go out at `now`, with `rate` per second allowed; 0: any.
+    pub fn allows(&mut self, rate: u32, now: Instant) -> bool {
+        if rate == 0 {
+            return true;
+        }
+        let rate = f64::from(rate);
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.filled = now;
+        self.tokens = (self.tokens + elapsed * rate).min((rate / 10.0).max(10.0));
+        let allowed = self.tokens >= 1.0;
+        if allowed {
+            self.tokens -= 1.0;
+        }
+        allowed
+    }
+}
+
+/// Whether an error may be sent about the packet, which must be as it was received: RFC 4443,
+/// section 2.4 (e).
+fn may_be_answered(bytes: &[u8], kind: u8) -> bool {
+    let Some(header) = ipv6::Ipv6::new_checked(bytes) else { return false };
+    let (source, destination) = (header.source(), header.destination());
+    // Unspecified, loopback and multicast sources name no single node.
+    if source <= 1 || ipv6::is_multicast(source) {
+        return false;
+    }
+    if ipv6::is_multicast(destination) && kind != icmpv6::kind::PACKET_TOO_BIG {
+        return false;
+    }
+    match ext::upper_layer(bytes) {
+        Some((protocol::ICMPV6, offset)) => bytes
+            .get(offset)
+            .is_some_and(|kind| *kind >= 128 && *kind != icmpv6::kind::REDIRECT),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// Turns a packet into the ICMPv6 error that it calls for: the packet as it was received, as much
+/// of it as fits into 1280 bytes (RFC 4443, section 2.4 (c)), behind an ICMPv6 header. `false`
+/// where no error may be sent.
+#[cold]
+pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
+    let Some((kind, code)) = reason.icmpv6() else { return false };
+    packet.restore();
+    if !may_be_answered(packet.bytes(), kind) {
+        return false;
+    }
+    let source = ipv6::address_at(packet.bytes(), ipv6::field::SOURCE);
+    packet.truncate(icmpv6::MAX_ERROR_LEN - ERROR_LEN);
+    let len = packet.len() + icmpv6::HEADER_LEN;
+    let Ok(room) = packet.push_front(ERROR_LEN) else { return false };
+    let outer = ipv6::Header {
+        flow_word: ipv6::flow_word(0, 0),
+        payload_len: len as u16,
+        next_header: protocol::ICMPV6,
+        hop_limit: node.hop_limit,
+        source: node.icmp_source,
+        destination: source,
+    };
+    room[..ipv6::HEADER_LEN].copy_from_slice(&outer.to_bytes());
+    let header = &mut room[ipv6::HEADER_LEN..];
+    header.fill(0);
+    header[0] = kind;
+    header[1] = code;
+    header[4..].copy_from_slice(&parameter.to_be_bytes());
+    write_checksum(packet);
+    becomes_reply(packet, reason);
+    true
+}
+
+/// Turns an echo request to a SID into its reply, from the SID. `offset` is where the ICMPv6
+/// message starts; an SRH in front of it is not sent back.
+#[cold]
+pub fn echo_reply(packet: &mut Packet<'_>, offset: usize) -> Verdict {
+    let malformed = Verdict::Drop(Reason::IcmpToSid);
+    let Some(header) = packet.ipv6() else { return malformed };
+    let (source, destination, flow_word) =
+        (header.source(), header.destination(), header.flow_word());
+    let message = packet.bytes().get(offset..).unwrap_or(&[]);
+    let pseudo = checksum::pseudo_header(source, destination, protocol::ICMPV6, message.len());
+    if message.len() < icmpv6::HEADER_LEN
+        || checksum::fold(pseudo + checksum::sum(message)) != 0xffff
+        || source <= 1
+        || ipv6::is_multicast(source)
+    {
+        return malformed;
+    }
+    let len = message.len();
+    if let Err(verdict) = packet.pull_front(offset - ipv6::HEADER_LEN) {
+        return verdict;
+    }
+    let reply = ipv6::Header {
+        flow_word,
+        payload_len: len as u16,
+        next_header: protocol::ICMPV6,
+        hop_limit: HOP_LIMIT,
+        source: destination,
+        destination: source,
+    };
+    if let Some(header) = packet.bytes_mut().first_chunk_mut() {
+        *header = reply.to_bytes();
+    }
+    packet.set_byte(ipv6::HEADER_LEN, icmpv6::kind::ECHO_REPLY);
+    write_checksum(packet);
+    becomes_reply(packet, Reason::EchoRequest);
+    Verdict::Reply(Reason::EchoRequest)
+}
+
+fn becomes_reply(packet: &mut Packet<'_>, reason: Reason) {
+    packet.meta.reply = Some(reason);
+    packet.meta.table = packet.meta.home;
+    packet.meta.hop_limit_spent = true;
+}
+
+/// Fills in the checksum of an IPv6 packet whose only header is ICMPv6.
+fn write_checksum(packet: &mut Packet<'_>) {
+    let Some(header) = packet.ipv6() else { return };
+    let pseudo = checksum::pseudo_header(
+        header.source(),
+        header.destination(),
+        protocol::ICMPV6,
+        header.payload_len(),
+    );
+    let Some(message) = packet.bytes_mut().get_mut(ipv6::HEADER_LEN..) else { return };
+    if message.len() < icmpv6::HEADER_LEN {
+        return;
+    }
+    message[2..4].fill(0);
+    let sum = !checksum::fold(pseudo + checksum::sum(message));
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// C-040: no more than the rate, after the burst that the bucket holds.
+    #[test]
+    fn the_limiter_keeps_the_rate() {
+        let mut limiter = Limiter::default();
+        let start = Instant::now();
+        let allowed = (0..10_000)
+            .filter(|i| limiter.allows(100, start + Duration::from_micros(i * 100)))
+            .count();
+        assert!((100..=111).contains(&allowed), "{allowed}");
+        assert!((0..1000).all(|_| limiter.allows(0, start)));
+    }
+}

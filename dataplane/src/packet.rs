@@ -1,0 +1,308 @@
+//! A packet in the pipeline: a frame with a head and a tail, and what is remembered of it.
+//!
+//! Headers are pushed and popped by moving the head; the payload never moves.
+//!
+//! ```text
+//! 0             256                                             2048
+//! +--------------+----------+----------------------+--------------+
+//! |   headroom   | Ethernet | IP header … payload  |              |
+//! +--------------+----------+----------------------+--------------+
+//!                           ^ head                 ^ tail
+//! ```
+
+use crate::{
+    fib::entry::{PortIndex, TableIndex},
+    frame::FRAME_SIZE,
+    verdict::{Reason, Verdict},
+    wire::{ipv6, srh},
+};
+
+/// What the pipeline remembers of a packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Meta {
+    /// Offset of the IP header in the frame.
+    pub head: u16,
+    /// Offset of the first byte after the packet.
+    pub tail: u16,
+    /// Port it came in by.
+    pub ingress: PortIndex,
+    /// Table that the next look-up uses.
+    pub table: TableIndex,
+    /// Table that belongs to the sender's network: where an answer is looked up.
+    pub home: TableIndex,
+    /// Whether this node has taken its share of the hop limit already.
+    pub hop_limit_spent: bool,
+    /// Set where the packet has become an answer, and why.
+    pub reply: Option<Reason>,
+    /// What was changed since the packet came in, for quoting it as it was.
+    pub received: Received,
+}
+
+/// The fields that processing changes, as they were received.
+///
+/// ICMP errors quote the invoking packet as it came in (RFC 4443, section 2.4 (c)), and are found
+/// to be due after it was changed: this is enough to change it back.
+#[derive(Debug, Clone, Copy)]
+pub struct Received {
+    /// Offset of the IP header in the frame.
+    pub head: u16,
+    /// Offset of the SRH that was changed, from the IP header; 0: none was.
+    pub srh: u16,
+    /// Hop limit, or TTL.
+    pub hop_limit: u8,
+    /// Segments Left of the changed SRH.
+    pub segments_left: u8,
+    /// Offset from the IP header of the bytes that popping the SRH overwrote; 0: it was not
+    /// popped.
+    pub popped: u16,
+    /// How many bytes those are.
+    pub popped_len: u16,
+    /// Destination address.
+    pub destination: u128,
+}
+
+impl Received {
+    /// Whether bytes in front of the head are needed to put the packet back.
+    #[inline(always)]
+    pub fn is_popped(&self) -> bool {
+        self.popped != 0
+    }
+}
+
+/// A packet, and the frame it lies in.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    /// The whole frame.
+    pub frame: &'a mut [u8; FRAME_SIZE],
+    /// What is remembered of the packet.
+    pub meta: &'a mut Meta,
+}
+
+impl Packet<'_> {
+    /// The packet, from the IP header on.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8] {
+        self.frame.get(usize::from(self.meta.head)..usize::from(self.meta.tail)).unwrap_or(&[])
+    }
+
+    /// The packet, to be changed.
+    #[inline(always)]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.frame
+            .get_mut(usize::from(self.meta.head)..usize::from(self.meta.tail))
+            .unwrap_or(&mut [])
+    }
+
+    /// Bytes of the packet.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        usize::from(self.meta.tail.saturating_sub(self.meta.head))
+    }
+
+    /// Whether nothing is left of it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes room for `count` bytes in front, and gives them out. They hold old bytes.
+    #[inline(always)]
+    pub fn push_front(&mut self, count: usize) -> Result<&mut [u8], Verdict> {
+        let head = usize::from(self.meta.head);
+        let start = head.checked_sub(count).ok_or(Verdict::Drop(Reason::NoHeadroom))?;
+        self.meta.head = start as u16;
+        self.frame.get_mut(start..head).ok_or(Verdict::Drop(Reason::NoHeadroom))
+    }
+
+    /// Takes `count` bytes off the front. They stay in the frame.
+    #[inline(always)]
+    pub fn pull_front(&mut self, count: usize) -> Result<(), Verdict> {
+        if count > self.len() {
+            return Err(Verdict::Drop(Reason::InnerPacket));
+        }
+        self.meta.head += count as u16;
+        Ok(())
+    }
+
+    /// Cuts the packet to `len` bytes, if it is longer.
+    #[inline(always)]
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len() {
+            self.meta.tail = self.meta.head + len as u16;
+        }
+    }
+
+    /// The fixed IPv6 header.
+    #[inline(always)]
+    pub fn ipv6(&self) -> Option<ipv6::Ipv6<'_>> {
+        ipv6::Ipv6::new_checked(self.bytes())
+    }
+
+    /// Sets the IPv6 destination address.
+    #[inline(always)]
+    pub fn set_destination(&mut self, destination: [u8; 16]) {
+        if let Some(field) = self.bytes_mut().get_mut(ipv6::field::DESTINATION..ipv6::HEADER_LEN) {
+            field.copy_from_slice(&destination);
+        }
+    }
+
+    /// Sets a byte, counted from the IP header on.
+    #[inline(always)]
+    pub fn set_byte(&mut self, offset: usize, value: u8) {
+        if let Some(byte) = self.bytes_mut().get_mut(offset) {
+            *byte = value;
+        }
+    }
+
+    /// Remembers the packet as it is now as the one that was received: at the start, and where an
+    /// outer header came off.
+    #[inline(always)]
+    pub fn remember(&mut self, destination: u128, hop_limit: u8) {
+        self.meta.received = Received {
+            head: self.meta.head,
+            srh: 0,
+            hop_limit,
+            segments_left: 0,
+            popped: 0,
+            popped_len: 0,
+            destination,
+        };
+    }
+
+    /// Remembers Segments Left before its first change.
+    #[inline(always)]
+    pub fn remember_segments_left(&mut self, srh: usize, segments_left: u8) {
+        let received = &mut self.meta.received;
+        if received.srh == 0 {
+            received.srh = srh as u16;
+            received.segments_left = segments_left;
+        }
+    }
+
+    /// Takes `len` bytes out of the packet, `offset` bytes after the IP header's start, by moving
+    /// what is in front of them. What that overwrites is kept in the headroom, for
+    /// [`restore`](Self::restore).
+    pub fn remove(&mut self, offset: usize, len: usize) -> Result<(), Verdict> {
+        let no_room = Verdict::Drop(Reason::NoHeadroom);
+        let head = usize::from(self.meta.head);
+        // The front part lands on [len, len + offset): those bytes go to the headroom first.
+        let kept = head.checked_sub(SPARE + offset).ok_or(no_room)?;
+        if head + offset + len > usize::from(self.meta.tail) || self.meta.received.popped != 0 {
+            return Err(no_room);
+        }
+        self.frame.copy_within(head + len..head + len + offset, kept);
+        self.frame.copy_within(head..head + offset, head + len);
+        self.meta.received.popped = len as u16;
+        self.meta.received.popped_len = offset as u16;
+        self.meta.head += len as u16;
+        Ok(())
+    }
+
+    /// Puts the packet back as it was received. Headers that were pushed are gone, those that
+    /// were popped are back. Not to be called once something was pushed over what
+    /// [`remove`](Self::remove) left behind: see [`Received::is_popped`].
+    #[cold]
+    pub fn restore(&mut self) {
+        let received = self.meta.received;
+        self.meta.head = received.head;
+        let head = usize::from(received.head);
+        if received.popped != 0 {
+            let (popped, len) = (usize::from(received.popped), usize::from(received.popped_len));
+            let kept = head.saturating_sub(SPARE + len);
+            if head + popped + len <= FRAME_SIZE {
+                self.frame.copy_within(kept..kept + len, head + popped);
+            }
+        }
+        match self.bytes().first().map(|byte| byte >> 4) {
+            Some(6) => {
+                self.set_destination(received.destination.to_be_bytes());
+                self.set_byte(ipv6::field::HOP_LIMIT, received.hop_limit);
+                if received.srh != 0 {
+                    let offset = usize::from(received.srh) + srh::field::SEGMENTS_LEFT;
+                    self.set_byte(offset, received.segments_left);
+                }
+            }
+            _ => self.set_byte(crate::wire::ipv4::field::TTL, received.hop_limit),
+        }
+    }
+}
+
+/// Bytes between the head and what [`Packet::remove`] keeps in front of it: an Ethernet header
+/// fits.
+const SPARE: usize = 16;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::HEADROOM;
+
+    pub(crate) fn meta(len: usize) -> Meta {
+        let head = HEADROOM as u16 + 14;
+        Meta {
+            head,
+            tail: head + len as u16,
+            ingress: 0,
+            table: 0,
+            home: 0,
+            hop_limit_spent: false,
+            reply: None,
+            received: Received {
+                head,
+                srh: 0,
+                hop_limit: 0,
+                segments_left: 0,
+                popped: 0,
+                popped_len: 0,
+                destination: 0,
+            },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn push_and_pull_are_inverse(len in 0usize..1000, count in 0usize..400) {
+            let mut frame = [7; FRAME_SIZE];
+            let mut meta = meta(len);
+            let before = meta.head;
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            match packet.push_front(count) {
+                Ok(room) => {
+                    prop_assert_eq!(room.len(), count);
+                    prop_assert_eq!(packet.pull_front(count), Ok(()));
+                    prop_assert_eq!(packet.meta.head, before);
+                    prop_assert_eq!(packet.len(), len);
+                }
+                Err(verdict) => {
+                    prop_assert!(count > usize::from(before));
+                    prop_assert_eq!(verdict, Verdict::Drop(Reason::NoHeadroom));
+                }
+            }
+            prop_assert_eq!(packet.pull_front(len + 1), Err(Verdict::Drop(Reason::InnerPacket)));
+        }
+
+        /// Removing an SRH and putting the packet back gives the bytes that came in.
+        #[test]
+        fn restore_undoes_remove(bytes in proptest::collection::vec(any::<u8>(), 200..300),
+                                 offset in 40usize..100, len in 8usize..100) {
+            let mut bytes = bytes;
+            bytes[0] = 0x60;
+            let mut frame = [0; FRAME_SIZE];
+            let mut meta = meta(bytes.len());
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            packet.bytes_mut().copy_from_slice(&bytes);
+            let destination = ipv6::address_at(&bytes, 24);
+            packet.remember(destination, bytes[7]);
+            packet.remember_segments_left(offset, bytes[offset + 3]);
+            packet.set_byte(offset + 3, 1);
+            packet.set_byte(7, 9);
+            packet.set_destination([3; 16]);
+            packet.remove(offset, len).unwrap();
+            prop_assert_eq!(&packet.bytes()[offset..], &bytes[offset + len..]);
+            packet.set_byte(4, 0xee);
+            packet.set_byte(6, 0xee);
+            packet.restore();
+            prop_assert_eq!(packet.bytes(), &bytes[..]);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The IP header of a packet that enters: from a port, or out of an encapsulation.
+
+use crate::{
+    fib::table::left_aligned,
+    packet::Packet,
+    verdict::Reason,
+    wire::{ipv4, ipv6},
+};
+
+/// Checks the IP header at the packet's head, cuts off what follows the packet (an Ethernet frame
+/// may be padded), and remembers the packet as received.
+#[inline(always)]
+pub(crate) fn enter(packet: &mut Packet<'_>) -> Result<(), Reason> {
+    let bytes = packet.bytes();
+    if let Some(header) = ipv6::Ipv6::new_checked(bytes) {
+        let (source, destination) = (header.source(), header.destination());
+        let (len, hop_limit) = (ipv6::HEADER_LEN + header.payload_len(), header.hop_limit());
+        if len > bytes.len() {
+            return Err(Reason::IpHeader);
+        }
+        if leaves_scope_v6(source) || leaves_scope_v6(destination) {
+            return Err(Reason::Scope);
+        }
+        packet.truncate(len);
+        packet.remember(destination, hop_limit);
+        return Ok(());
+    }
+    enter_v4(packet)
+}
+
+fn enter_v4(packet: &mut Packet<'_>) -> Result<(), Reason> {
+    let bytes = packet.bytes();
+    let header = ipv4::Ipv4::new_checked(bytes).ok_or(Reason::IpHeader)?;
+    let (source, destination) = (header.source(), header.destination());
+    let (len, ttl) = (header.total_len(), header.ttl());
+    if len > bytes.len() || !ipv4::checksum_is_right(bytes, header.header_len()) {
+        return Err(Reason::IpHeader);
+    }
+    if leaves_scope_v4(source) || leaves_scope_v4(destination) {
+        return Err(Reason::Scope);
+    }
+    packet.truncate(len);
+    packet.remember(left_aligned(destination), ttl);
+    Ok(())
+}
+
+/// Addresses that are not forwarded: multicast (no multicast routing here), link-local, loopback
+/// and unspecified (RFC 4291, sections 2.5.2, 2.5.3 and 2.5.6).
+#[inline(always)]
+const fn leaves_scope_v6(address: u128) -> bool {
+    address <= 1 || ipv6::is_multicast(address) || ipv6::is_link_local(address)
+}
+
+/// The same for IPv4: 0/8, 127/8, 169.254/16, and 224/3 with multicast, reserved and broadcast.
+const fn leaves_scope_v4(address: u32) -> bool {
+    let first = address >> 24;
+    first == 0 || first == 127 || first >= 224 || address >> 16 == 0xa9fe
+}

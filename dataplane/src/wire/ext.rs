@@ -1,0 +1,191 @@
+//! The chain of IPv6 extension headers (RFC 8200, section 4).
+
+use super::{ipv6, protocol, srh};
+use crate::verdict::{Reason, Verdict};
+
+/// What the walk along the chain found. Offsets are from the start of the IPv6 header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headers {
+    /// Offset of the SRH, if there is one: the first with segments left, else the first.
+    pub srh: Option<u16>,
+    /// Offset of the Next Header byte that announces that SRH.
+    pub before_srh: u16,
+    /// Protocol of the first header that is not an extension header.
+    pub upper: u8,
+    /// Offset of that header.
+    pub upper_offset: u16,
+    /// Whether the packet is a fragment of a longer one.
+    pub fragment: bool,
+}
+
+/// Bytes of a fragment header.
+const FRAGMENT_LEN: usize = 8;
+
+/// Walks the chain of the IPv6 packet in `bytes` (cut to its payload length): over any headers in
+/// any order, never beyond the end.
+///
+/// A routing header of another type than the SRH's is passed over where it has no segments left,
+/// and refused otherwise (RFC 8200, section 4.4). Behind a fragment header with an offset there is
+/// nothing to interpret, and the walk ends there.
+#[inline]
+pub fn walk(bytes: &[u8]) -> Result<Headers, Verdict> {
+    let truncated = Verdict::Drop(Reason::ExtensionHeader);
+    let mut kind = *bytes.get(ipv6::field::NEXT_HEADER).ok_or(truncated)?;
+    let mut announced = ipv6::field::NEXT_HEADER;
+    let mut offset = ipv6::HEADER_LEN;
+    let mut found = Headers { srh: None, before_srh: 0, upper: 0, upper_offset: 0, fragment: false };
+    let mut found_spent = false;
+    loop {
+        let len = match kind {
+            protocol::ROUTING => {
+                let header: &[u8; 4] =
+                    bytes.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(truncated)?;
+                let spent = header[srh::field::SEGMENTS_LEFT] == 0;
+                if header[srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE {
+                    if found.srh.is_none() || (found_spent && !spent) {
+                        found.srh = Some(offset as u16);
+                        found.before_srh = announced as u16;
+                        found_spent = spent;
+                    }
+                } else if !spent {
+                    let pointer = offset + srh::field::ROUTING_TYPE;
+                    return Err(Verdict::Refuse(Reason::RoutingType, pointer as u32));
+                }
+                8 * (usize::from(header[srh::field::HDR_EXT_LEN]) + 1)
+            }
+            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => {
+                8 * (usize::from(*bytes.get(offset + 1).ok_or(truncated)?) + 1)
+            }
+            protocol::FRAGMENT => {
+                let header: &[u8; FRAGMENT_LEN] =
+                    bytes.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(truncated)?;
+                let place = u16::from_be_bytes([header[2], header[3]]);
+                found.fragment |= place & !6 != 0;
+                if place >> 3 != 0 {
+                    found.upper = protocol::FRAGMENT;
+                    found.upper_offset = offset as u16;
+                    return Ok(found);
+                }
+                FRAGMENT_LEN
+            }
+            _ => {
+                found.upper = kind;
+                found.upper_offset = offset as u16;
+                return Ok(found);
+            }
+        };
+        if offset + len > bytes.len() {
+            return Err(truncated);
+        }
+        kind = bytes[offset];
+        announced = offset;
+        offset += len;
+    }
+}
+
+/// Protocol and offset of the first header that is not an extension header, whatever the routing
+/// headers on the way say. `None` where the packet ends before it.
+#[cold]
+pub fn upper_layer(bytes: &[u8]) -> Option<(u8, usize)> {
+    let mut kind = *bytes.get(ipv6::field::NEXT_HEADER)?;
+    let mut offset = ipv6::HEADER_LEN;
+    loop {
+        let len = match kind {
+            protocol::ROUTING | protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => {
+                8 * (usize::from(*bytes.get(offset + 1)?) + 1)
+            }
+            protocol::FRAGMENT => {
+                let header: &[u8; FRAGMENT_LEN] = bytes.get(offset..)?.first_chunk()?;
+                if u16::from_be_bytes([header[2], header[3]]) >> 3 != 0 {
+                    return Some((protocol::FRAGMENT, offset));
+                }
+                FRAGMENT_LEN
+            }
+            _ => return Some((kind, offset)),
+        };
+        kind = *bytes.get(offset)?;
+        offset += len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(first: u8, rest: &[&[u8]]) -> Vec<u8> {
+        let payload: Vec<u8> = rest.concat();
+        let mut bytes = vec![0x60, 0, 0, 0, 0, payload.len() as u8, first, 64];
+        bytes.extend([0; 32]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    const OPTIONS: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
+
+    fn options(next: u8) -> Vec<u8> {
+        let mut header = OPTIONS;
+        header[0] = next;
+        header.to_vec()
+    }
+
+    /// C-001: the SRH is found behind any chain, in any order.
+    #[test]
+    fn finds_the_srh_behind_other_headers() {
+        let srh = srh::header(protocol::UDP, &[1, 2], false);
+        let fragment = [protocol::ROUTING, 0, 0, 0, 0, 0, 0, 9];
+        let empty_routing = [protocol::ROUTING, 0, 3, 0, 0, 0, 0, 0];
+        let cases: [(u8, Vec<&[u8]>, u16); 5] = [
+            (protocol::ROUTING, vec![&srh, b"udp"], 40),
+            (0, vec![&*options(43).leak(), &srh, b"udp"], 48),
+            (0, vec![&*options(60).leak(), &*options(43).leak(), &srh, b"udp"], 56),
+            (protocol::FRAGMENT, vec![&fragment, &srh, b"udp"], 48),
+            (protocol::ROUTING, vec![&empty_routing, &srh, b"udp"], 48),
+        ];
+        for (first, parts, at) in cases {
+            let bytes = packet(first, &parts);
+            let headers = walk(&bytes).unwrap();
+            assert_eq!(headers.srh, Some(at));
+            assert_eq!(headers.upper, protocol::UDP);
+            assert_eq!(usize::from(headers.upper_offset), usize::from(at) + srh.len());
+            assert_eq!(bytes[usize::from(headers.before_srh)], protocol::ROUTING);
+            // C-002: cut anywhere before the upper layer, it is refused.
+            for len in 7..usize::from(headers.upper_offset) {
+                assert_eq!(walk(&bytes[..len]), Err(Verdict::Drop(Reason::ExtensionHeader)));
+            }
+        }
+    }
+
+    /// C-003: other routing types are not an SRH.
+    #[test]
+    fn other_routing_headers_are_refused_while_they_have_segments_left() {
+        for kind in [0, 2, 3, 5, 250] {
+            let mut header = srh::header(protocol::UDP, &[1, 2], false);
+            header[2] = kind;
+            let bytes = packet(protocol::ROUTING, &[&header, b"udp"]);
+            assert_eq!(walk(&bytes), Err(Verdict::Refuse(Reason::RoutingType, 42)));
+            header[3] = 0;
+            let bytes = packet(protocol::ROUTING, &[&header, b"udp"]);
+            let headers = walk(&bytes).unwrap();
+            assert_eq!((headers.srh, headers.upper), (None, protocol::UDP));
+        }
+    }
+
+    /// C-007: behind the offset of a later fragment nothing is interpreted.
+    #[test]
+    fn a_later_fragment_ends_the_walk() {
+        let srh = srh::header(protocol::FRAGMENT, &[1, 2], false);
+        let later = [protocol::ROUTING, 0, 0, 8, 0, 0, 0, 9];
+        let headers = walk(&packet(protocol::ROUTING, &[&srh, &later, &[0xff; 20]])).unwrap();
+        assert_eq!((headers.srh, headers.upper), (Some(40), protocol::FRAGMENT));
+        assert!(headers.fragment);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = walk(&bytes);
+        }
+    }
+}
