@@ -1,0 +1,32 @@
+//! What changed in the kernel, with what was before where a reader needs to compare.
+
+use super::view::{Address, Link, Neighbour};
+
+/// One change of the view. Never sent for a message that changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A link appeared, or its name, MAC, MTU, state or kind is another one.
+    LinkChanged {
+        /// The link until now; `None` if it is new.
+        before: Option<Link>,
+        /// The link from now on.
+        now: Link,
+    },
+    /// A link went away (deleted, or moved to another namespace). Its addresses and neighbours
+    /// were removed before it, each with its own event.
+    LinkRemoved(Link),
+    /// An address appeared, or became usable or unusable (`tentative`).
+    AddressAdded(Address),
+    /// An address went away.
+    AddressRemoved(Address),
+    /// A neighbour appeared, or its MAC, usability or keeper is another one. Transitions of the
+    /// kernel's state machine that keep all these (reachable to stale, say) are no event.
+    NeighbourChanged {
+        /// The neighbour until now; `None` if it is new.
+        before: Option<Neighbour>,
+        /// The neighbour from now on.
+        now: Neighbour,
+    },
+    /// A neighbour went away.
+    NeighbourRemoved(Neighbour),
+}

@@ -1,0 +1,146 @@
+//! The kernel's links, addresses and neighbours, followed over netlink.
+//!
+//! [`Kernel`] holds a [`View`]: a full dump at the start, then every change as the kernel tells it.
+//! Reading order: `view` (plain data and what makes an [`Event`]), `message` (bytes to data),
+//! `notifications` and `requests` (the two sockets), `neighbours` (having the kernel resolve a
+//! next hop).
+//!
+//! The subscription always begins before the dump, so no change falls between the two. If
+//! notifications are lost, a new subscription and a new dump take their place, and the difference
+//! to what we knew comes as events: nothing is guessed. The network namespace is the one of the
+//! thread that calls [`Kernel::open`].
+
+mod error;
+mod event;
+mod frame;
+mod message;
+mod neighbours;
+mod notifications;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+pub use error::{Error, Result};
+pub use event::Event;
+pub use view::{Address, AddressKey, Link, Neighbour, View};
+
+use neighbours::Wanted;
+use notifications::{Heard, Notifications};
+use requests::{Dump, Requests};
+
+/// Dumps in a row that may find the tables changing under them, before we go on with what we have
+/// and try again later.
+const DUMP_ATTEMPTS: usize = 8;
+
+/// Between two dumps, while changes come faster than we can follow.
+const RESYNC_PAUSE: Duration = Duration::from_millis(100);
+
+/// The kernel, as seen from one network namespace.
+pub struct Kernel {
+    notifications: Notifications,
+    requests: Requests,
+    view: View,
+    wanted: Wanted,
+    /// Events not handed over yet.
+    pending: Vec<Event>,
+    /// The view may have missed something: when to dump again.
+    stale: Option<Instant>,
+    /// Times that everything was read anew.
+    resyncs: u64,
+    /// Size of the notifications' receive buffer, in bytes.
+    buffer: usize,
+}
+
+impl Kernel {
+    /// Subscribes to changes and reads everything once. Must be called inside a tokio runtime with
+    /// I/O and time enabled; needs no privilege.
+    ///
+    /// Fails if there are no sockets to be had, or the kernel refuses the dump.
+    pub fn open() -> Result<Kernel> {
+        Kernel::open_with(notifications::ROOMY)
+    }
+
+    /// As [`Kernel::open`], with a receive buffer of so many bytes.
+    fn open_with(buffer: usize) -> Result<Kernel> {
+        let mut kernel = Kernel {
+            notifications: Notifications::subscribe(buffer)?,
+            requests: Requests::open()?,
+            view: View::default(),
+            wanted: Wanted::default(),
+            pending: Vec::new(),
+            stale: None,
+            resyncs: 0,
+            buffer,
+        };
+        kernel.resync()?;
+        kernel.pending.clear();
+        Ok(kernel)
+    }
+
+    /// Links, addresses and neighbours as of the last event handed over.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// How many times notifications were lost and everything was read anew.
+    pub fn resyncs(&self) -> u64 {
+        self.resyncs
+    }
+
+    /// Waits for the next changes and takes them into the view. Never returns an empty list.
+    ///
+    /// Cancel-safe: no change is lost when the future is dropped before it is ready.
+    ///
+    /// Fails if the kernel can no longer be heard or asked; the call may be repeated, and then
+    /// begins with a new dump.
+    pub async fn changed(&mut self) -> Result<Vec<Event>> {
+        loop {
+            if !self.pending.is_empty() {
+                let events = std::mem::take(&mut self.pending);
+                self.follow_up(&events);
+                return Ok(events);
+            }
+            if let Some(when) = self.stale {
+                sleep_until(when).await;
+                self.resyncs += 1;
+                self.resync()?;
+                continue;
+            }
+            let (view, pending) = (&mut self.view, &mut self.pending);
+            let heard =
+                self.notifications.next(|message| pending.extend(view.apply(message))).await;
+            if !matches!(heard, Ok(Heard::All)) {
+                self.stale = Some(Instant::now());
+            }
+            heard?;
+        }
+    }
+
+    /// Begins anew: a new subscription, a new dump, and the difference as events.
+    ///
+    /// The old subscription cannot go on after an overrun: the kernel sends nothing more to it
+    /// until it has been read empty, and the dump would have to wait for that moment.
+    fn resync(&mut self) -> Result<()> {
+        self.stale = Some(Instant::now() + RESYNC_PAUSE);
+        self.notifications = Notifications::subscribe(self.buffer)?;
+        let mut read = self.requests.dump()?;
+        for _ in 1..DUMP_ATTEMPTS {
+            if read.1 == Dump::Whole {
+                break;
+            }
+            read = self.requests.dump()?;
+        }
+        let (view, dump) = read;
+        self.pending.extend(View::diff(&self.view, &view));
+        self.view = view;
+        if dump == Dump::Whole {
+            self.stale = None;
+        }
+        Ok(())
+    }
+}

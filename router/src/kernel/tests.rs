@@ -1,0 +1,7 @@
+//! Against the real kernel, in network namespaces of our own. Needs root; says so and passes
+//! where it is not to be had. Nothing outside these namespaces is touched, and nothing is left
+//! behind even by a killed test: the namespaces belong to threads and end with them.
+
+mod following;
+mod namespace;
+mod neighbours;
