@@ -49,7 +49,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     for item in top.tables("interface", &INTERFACE) {
         interfaces.extend(interface(&item, &mut facts));
     }
-    if interfaces.is_empty() && !top.has("interface") {
+    if top.value("interface").is_none_or(is_empty_list) {
         top.push(
             Diagnostic::error("there is no [[interface]]")
                 .at(top.header(), "")

@@ -245,21 +245,30 @@ pub(super) fn policy(
             report_headroom(item, behavior.value, list);
         }
     }
-    for At { value: (_, first), .. } in &lists {
-        facts.first_segs.extend(first.clone());
-    }
+    facts.first_segs.extend(lists.iter().filter_map(|list| list.segs.first().cloned()));
     let policy = Policy {
         name: name?.value,
         behavior: behavior?.value,
-        lists: lists.iter().map(|list| list.value.0.clone()).collect(),
+        lists: lists.iter().map(Listed::segment_list).collect(),
         source: source?,
     };
     facts.segment_lists.extend(lists.into_iter().map(|list| list.span));
     Some(policy)
 }
 
-/// A segment list with the place of its first segment, which may be missing.
-type Listed = At<(SegmentList, Option<At<Ipv6Addr>>)>;
+/// A segment list with its places.
+struct Listed {
+    segs: Vec<At<Ipv6Addr>>,
+    weight: u8,
+    span: Span,
+}
+
+impl Listed {
+    fn segment_list(&self) -> SegmentList {
+        let segs = self.segs.iter().map(|seg| seg.value).collect();
+        SegmentList { segs, weight: self.weight }
+    }
+}
 
 /// The policy's segment lists, of `segs` or of `lists`.
 fn lists(item: &Item<'_>) -> Vec<Listed> {
@@ -306,22 +315,18 @@ fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the SIDs to visit, first to last"),
         );
     }
-    let first = list.value.first().cloned();
-    let segs = list.value.into_iter().map(|seg| seg.value).collect();
-    Some(At { value: (SegmentList { segs, weight }, first), span: list.span })
+    Some(Listed { segs: list.value, weight, span: list.span })
 }
 
 fn report_headroom(item: &Item<'_>, behavior: Headend, list: &Listed) {
-    let segments = list.value.0.segs.len();
-    let overhead = behavior.overhead(segments);
-    if overhead <= HEADROOM {
-        return;
-    }
-    let most = (1..segments).take_while(|&n| behavior.overhead(n) <= HEADROOM).last().unwrap_or(0);
-    let span: Span = list.span.clone();
+    let overhead = behavior.overhead(list.segs.len());
+    let too_many = (1..=list.segs.len()).find(|n| behavior.overhead(*n) > HEADROOM);
+    let Some(too_many) = too_many else { return };
+    let most = too_many - 1;
     item.push(
-        Diagnostic::error(format!("{segments} segments do not fit in front of a packet"))
-            .at(span, format!("{behavior} needs {overhead} bytes; there are {HEADROOM}"))
-            .help(format!("{behavior} can carry at most {most} segments")),
+        Diagnostic::error(format!("{} segments do not fit in front of a packet", list.segs.len()))
+            .at(list.segs[most].span.clone(), "one too many")
+            .help(format!("{behavior} can carry at most {most} segments"))
+            .help(format!("this list adds {overhead} bytes, and there is room for {HEADROOM}")),
     );
 }

@@ -104,9 +104,7 @@ fn routed(value: Value<'_>, prefix: Ipv6Net) -> Read<Ipv6Net> {
     let network = prefix.network();
     match unusable_v6(network) {
         Some(why) => Err(unusable(value, why)),
-        None if network.is_unicast_link_local() => Err(unusable(value, "link-local").help(
-            "link-local packets are not routed; take it from a global or unique local prefix",
-        )),
+        None if network.is_unicast_link_local() => Err(link_local(value)),
         None => Ok(prefix),
     }
 }
@@ -126,7 +124,11 @@ fn address(value: Value<'_>, asked: Asked) -> Read<IpAddr> {
 fn prefix(value: Value<'_>, asked: Asked) -> Read<IpNet> {
     let text = string(value, &format!("{} prefix", asked.article()))?;
     let Some((address, length)) = text.split_once('/') else {
-        let address: IpAddr = text.parse().map_err(|_| not_an_address(value, text, asked))?;
+        let address: IpAddr = text.parse().map_err(|_| {
+            value
+                .error(format!("`{text}` is not {} prefix", asked.article()), "")
+                .help("a prefix is an address and a length, as in \"2001:db8::/32\"")
+        })?;
         let single = of_family(value, IpNet::from(address), asked)?;
         return Err(value
             .error(format!("`{text}` has no prefix length"), "")

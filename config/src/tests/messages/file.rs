@@ -376,3 +376,16 @@ colour = "red"
        = help: other routers reach a SID by its locator's route; check the address, or add [[locator]]
     "#);
 }
+
+#[test]
+fn no_interface_in_the_list() {
+    assert_snapshot!(messages("interface = []"), @r#"
+    error: there is no [[interface]]
+     --> r1.toml:1:1
+      |
+    1 | interface = []
+      | ^
+      |
+      = help: add [[interface]] and name = "eth0" for each interface to forward on
+    "#);
+}

@@ -2,6 +2,7 @@
 
 mod file;
 mod load;
+mod locator;
 mod policy;
 mod route;
 mod router;

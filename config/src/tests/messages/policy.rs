@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::tests::{about, messages};
+use crate::tests::{about, good, messages};
 
 #[test]
 fn without_anything() {
@@ -343,6 +343,7 @@ lists = [
     "#);
 }
 
+// C-090
 #[test]
 fn first_segment_is_ours() {
     assert_snapshot!(about(r#"
@@ -367,6 +368,7 @@ segs = ["fc00:0:1:e::1", "fc00:0:2::"]
     "#);
 }
 
+// C-090
 #[test]
 fn leads_into_itself() {
     assert_snapshot!(about(r#"
@@ -389,4 +391,45 @@ policy = "a"
        |
        = help: add a route to the first segment that does not use the policy
     "#);
+}
+
+#[test]
+fn more_segments_than_the_headroom_takes() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::1", "fc00:0:2::2", "fc00:0:2::3", "fc00:0:2::4", "fc00:0:2::5", "fc00:0:2::6", "fc00:0:2::7", "fc00:0:2::8", "fc00:0:2::9", "fc00:0:2::a", "fc00:0:2::b", "fc00:0:2::c", "fc00:0:2::d", "fc00:0:2::e"]
+[[policy]]
+name = "b"
+behavior = "H.Encaps.Red"
+segs = ["fc00:0:2::1", "fc00:0:2::2", "fc00:0:2::3", "fc00:0:2::4", "fc00:0:2::5", "fc00:0:2::6", "fc00:0:2::7", "fc00:0:2::8", "fc00:0:2::9", "fc00:0:2::a", "fc00:0:2::b", "fc00:0:2::c", "fc00:0:2::d", "fc00:0:2::e", "fc00:0:2::f"]
+"#), @r#"
+    error: 14 segments do not fit in front of a packet
+      --> r1.toml:15:204
+       |
+    15 | ...::a", "fc00:0:2::b", "fc00:0:2::c", "fc00:0:2::d", "fc00:0:2::e"]
+       |                                                       ^^^^^^^^^^^^^ one too many
+       |
+       = help: H.Encaps can carry at most 13 segments
+       = help: this list adds 272 bytes, and there is room for 256
+
+    error: 15 segments do not fit in front of a packet
+      --> r1.toml:19:219
+       |
+    19 | ...::b", "fc00:0:2::c", "fc00:0:2::d", "fc00:0:2::e", "fc00:0:2::f"]
+       |                                                       ^^^^^^^^^^^^^ one too many
+       |
+       = help: H.Encaps.Red can carry at most 14 segments
+       = help: this list adds 272 bytes, and there is room for 256
+    "#);
+}
+
+#[test]
+fn as_many_segments_as_the_headroom_takes() {
+    let segs = |count| vec!["\"fc00:0:2::\""; count].join(", ");
+    for (behavior, most) in [("H.Encaps", 13), ("H.Encaps.Red", 14)] {
+        let segs = segs(most);
+        good(&format!("[[policy]]\nname = \"a\"\nbehavior = \"{behavior}\"\nsegs = [{segs}]"));
+    }
 }

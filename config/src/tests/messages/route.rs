@@ -113,13 +113,13 @@ action = "local"
        |
        = help: link-local packets are left to the kernel; remove this route
 
-    error: `everywhere` is not an IP address
+    error: `everywhere` is not an IP prefix
       --> r1.toml:28:10
        |
     28 | prefix = "everywhere"
        |          ^^^^^^^^^^^^
        |
-       = help: for example "fc00:0:1::1" or "192.0.2.1"
+       = help: a prefix is an address and a length, as in "2001:db8::/32"
     "#);
 }
 
