@@ -129,7 +129,7 @@ fn sids(facts: &Facts, sink: &Sink) {
             sink.push(
                 Diagnostic::warning(format!("SID {} is outside every locator", show(sid)))
                     .at(span.clone(), "in no [[locator]]")
-                    .help("other routers reach a SID by its locator's route; check the address, or add [[locator]]"),
+                    .help("a SID is reached by its locator: correct it, or add [[locator]]"),
             );
         }
     }

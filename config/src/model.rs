@@ -386,7 +386,11 @@ impl fmt::Display for Queues {
 /// An enum whose variants are words in the file: the words stand here only, and `Display`,
 /// parsing and error messages all use them.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+    (
+        $(#[$doc:meta])* $name:ident {
+            $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+
+        }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }

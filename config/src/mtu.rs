@@ -64,7 +64,7 @@ impl Checked {
                 return None;
             }
             let found = Diagnostic::warning(format!(
-                "policy `{}` leaves {inner} bytes for packets on `{name}`; IPv6 needs {IPV6_MIN_MTU}",
+                "policy `{}` leaves {inner} bytes on `{name}`; IPv6 needs {IPV6_MIN_MTU}",
                 policy.name
             ));
             Some(found.at(span.clone(), label).help(format!(

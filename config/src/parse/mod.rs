@@ -100,7 +100,7 @@ fn report_without_source(top: &Item<'_>, policies: Vec<Span>) {
         found = found.at(header, "has none");
     }
     top.push(found.help(
-        "set encap-source = \"…\" in [router] to an address of this router (or source in the policy)",
+        "set encap-source in [router] to an address of this router, or source in the policy",
     ));
 }
 
@@ -156,7 +156,7 @@ fn interface(item: &Item<'_>, facts: &mut Facts) -> Option<Interface> {
         item.push(
             Diagnostic::error("`domain` \"external\" is not supported by this version")
                 .at(span, "")
-                .help("remove it, and filter packets to the SID block before they reach this interface"),
+                .help("remove it, and keep packets to the SID block away from this interface"),
         );
     }
     let settings = Interface {

@@ -113,9 +113,10 @@ fn route_action(
             for value in several.iter().filter_map(|key| item.value(key)) {
                 found = found.at(value.span(), "");
             }
-            item.push(found.help(
-                "keep one of them; several next hops are written next-hops = [ { nh6 = … }, … ]",
-            ));
+            item.push(
+                found
+                    .help("keep one; several next hops are written next-hops = [ { nh6 = … }, … ]"),
+            );
             None
         }
     }

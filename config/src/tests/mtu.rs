@@ -38,7 +38,7 @@ fn too_small_for_ipv6() {
     let report = good(POLICY).check_mtu(mtus(1359, 9000));
     assert!(!report.has_errors());
     assert_snapshot!(report, @r#"
-    warning: policy `to-r3` leaves 1279 bytes for packets on `eth0`; IPv6 needs 1280
+    warning: policy `to-r3` leaves 1279 bytes on `eth0`; IPv6 needs 1280
       --> r1.toml:15:8
        |
     15 | segs = ["fc00:0:2:e::", "fc00:0:3:d6::"]

@@ -373,7 +373,7 @@ colour = "red"
     13 | sid = "fc00:9::"
        |       ^^^^^^^^^^ in no [[locator]]
        |
-       = help: other routers reach a SID by its locator's route; check the address, or add [[locator]]
+       = help: a SID is reached by its locator: correct it, or add [[locator]]
     "#);
 }
 

@@ -185,7 +185,7 @@ nh4 = "10.0.0.1"
     15 | action = "blackhole"
        |          -----------
        |
-       = help: keep one of them; several next hops are written next-hops = [ { nh6 = … }, … ]
+       = help: keep one; several next hops are written next-hops = [ { nh6 = … }, … ]
 
     error: `action` and `interface` exclude each other in a route
       --> r1.toml:18:10
@@ -195,7 +195,7 @@ nh4 = "10.0.0.1"
     19 | interface = "eth0"
        |             ------
        |
-       = help: keep one of them; several next hops are written next-hops = [ { nh6 = … }, … ]
+       = help: keep one; several next hops are written next-hops = [ { nh6 = … }, … ]
 
     error: `nh6` and `nh4` exclude each other in a route
       --> r1.toml:22:7
@@ -205,7 +205,7 @@ nh4 = "10.0.0.1"
     23 | nh4 = "10.0.0.1"
        |       ----------
        |
-       = help: keep one of them; several next hops are written next-hops = [ { nh6 = … }, … ]
+       = help: keep one; several next hops are written next-hops = [ { nh6 = … }, … ]
     "#);
 }
 

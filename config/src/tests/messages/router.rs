@@ -482,6 +482,6 @@ domain = "external"
     4 | domain = "external"
       |          ^^^^^^^^^^
       |
-      = help: remove it, and filter packets to the SID block before they reach this interface
+      = help: remove it, and keep packets to the SID block away from this interface
     "#);
 }
