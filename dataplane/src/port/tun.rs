@@ -148,6 +148,12 @@ mod tests {
                 }
             };
             assert_eq!((tun.name(), tun.index()), ("swtest", link::index("swtest").expect("up")));
+            let setting = |path: &str| fs::read_to_string(format!("/proc/sys/net/{path}"));
+            if let Ok(mode) = setting("ipv6/conf/swtest/addr_gen_mode") {
+                assert_eq!(mode.trim(), "1", "no link-local address");
+                let forwarding = setting("ipv6/conf/swtest/forwarding").expect("as the other");
+                assert_eq!(forwarding.trim(), "1");
+            }
             let taken = Tun::open("swtest").expect_err("the name is taken").to_string();
             assert!(taken.contains("there is an interface of this name already"), "{taken}");
 

@@ -98,7 +98,9 @@ pub fn open(configs: &[PortConfig], frames: u32, huge: bool) -> Result<Opened, E
         (None, Some(_)) => open_all(configs, frames, huge, ZeroCopy::Never),
         // A second attempt needs new memory: the kernel remembers the UMEM's mode.
         (None, None) => match open_all(configs, frames, huge, ZeroCopy::Require) {
-            Err(Error::ZeroCopyRefused { .. }) => open_all(configs, frames, huge, ZeroCopy::Never),
+            Err(
+                Error::ZeroCopyRefused { .. } | Error::LockedMemory { .. } | Error::System { .. },
+            ) => open_all(configs, frames, huge, ZeroCopy::Never),
             result => result,
         },
     }
@@ -120,7 +122,7 @@ fn open_all(
 
 impl XdpPort {
     /// Opens a socket on each of the queues. Packets come as soon as the sockets are registered
-    /// with the interface's [`Steer`](steer::Steer).
+    /// with the interface's [`Steer`].
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use std::{io, mem, thread};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{MsgFlags, recv, send};
 use xsk_rs::config::{BindFlags, Interface, LibxdpFlags, QueueSize, SocketConfig};
 use xsk_rs::{CompQueue, FillQueue, RxQueue, TxQueue};
@@ -137,11 +138,14 @@ impl Socket {
         let bound = match zero_copy {
             ZeroCopy::Never => bind(BindFlags::XDP_COPY),
             ZeroCopy::Require => bind(BindFlags::XDP_ZEROCOPY),
-            // Drivers refuse with many codes, so any may be a refusal; if it is not, the second
-            // attempt fails for the same reason.
-            ZeroCopy::Prefer => {
-                bind(BindFlags::XDP_ZEROCOPY).or_else(|_| bind(BindFlags::XDP_COPY))
-            }
+            // Drivers refuse with many codes, so any other may be a refusal; if it is not, the
+            // second attempt fails for the same reason.
+            ZeroCopy::Prefer => match bind(BindFlags::XDP_ZEROCOPY) {
+                Err(error) if error.raw_os_error() != Some(libc::EBUSY) => {
+                    bind(BindFlags::XDP_COPY)
+                }
+                result => result,
+            },
         };
         let owners = bound.map_err(|source| explain(source, interface, queue, zero_copy))?;
         let mut socket = Self::map(queue, owners, busy_poll.is_some())?;
@@ -162,6 +166,8 @@ impl Socket {
         let raw = owners.0.fd().as_raw_fd();
         // SAFETY: `owners` keep the socket open, and are still there when this function returns.
         let fd = unsafe { BorrowedFd::borrow_raw(raw) };
+        // libxdp leaves that out. A child process would hold the queue beyond our end.
+        let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         let mapping = |source| Error::System { doing: "mapping the rings".into(), source };
         let offsets: libc::xdp_mmap_offsets =
             get_option(fd, libc::XDP_MMAP_OFFSETS).map_err(mapping)?;

@@ -292,6 +292,26 @@ mod tests {
     }
 
     #[test]
+    fn registering_works_or_says_what_is_missing() {
+        match Umem::new(1024, true) {
+            Ok((mut umem, frames)) => {
+                assert_eq!((umem.frames(), frames.len()), (1024, 1024));
+                for frame in &frames {
+                    umem.bytes(frame).fill(frame.index() as u8);
+                }
+                for frame in &frames {
+                    assert_eq!(umem.bytes_ref(frame), &[frame.index() as u8; FRAME_SIZE]);
+                }
+            }
+            Err(Error::NotPermitted(permission)) => {
+                assert!(permission.to_string().contains("CAP_NET_RAW"), "{permission}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(matches!(Umem::new(0, false), Err(Error::NoFrames)));
+    }
+
+    #[test]
     fn prefetch_takes_any_packet() {
         let (umem, frames) = Umem::private(1).expect("1 frame");
         for frame in frames {
