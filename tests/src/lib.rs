@@ -12,6 +12,8 @@
 
 pub mod chain;
 pub mod command;
+pub mod differential;
+pub mod generator;
 pub mod lab;
 pub mod outcome;
 pub mod packet;

@@ -37,10 +37,12 @@ pub fn srv6_router(netns: &Netns, source: &str, label: OuterLabel) -> Result<()>
     Ok(())
 }
 
-/// Lets the kernel answer every packet that deserves an ICMP error.
-pub fn no_icmp_limits(netns: &Netns) -> Result<()> {
+/// Lets the kernel answer every packet that deserves an ICMP error, with flow label zero.
+pub fn plain_icmp(netns: &Netns) -> Result<()> {
     netns.sysctl("net/ipv6/icmp/ratelimit", 0)?;
     netns.sysctl("net/ipv4/icmp_ratelimit", 0)?;
+    // Without labels of its own choice, so that its answers can be compared.
+    netns.sysctl("net/ipv6/auto_flowlabels", 0)?;
     // The limit over all peers, per namespace on newer kernels and the machine's own on older ones.
     netns.sysctl_if_present("net/ipv4/icmp_msgs_per_sec", 1_000_000);
     netns.sysctl_if_present("net/ipv4/icmp_msgs_burst", 1_000_000);

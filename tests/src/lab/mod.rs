@@ -2,7 +2,9 @@
 
 pub mod daemon;
 pub mod linux;
+pub mod load;
 pub mod netns;
+pub mod star;
 pub mod traffic;
 pub mod wire;
 

@@ -1,0 +1,157 @@
+//! One of the two routers that get the same packets, and what comes out of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::subject::{self, HOST, ROUTER, SOURCES, Subject};
+use crate::generator::Case;
+use crate::lab::linux::{self, OuterLabel};
+use crate::lab::star::{self, LINKS, ROUTER_MACS, WORLD_MACS};
+use crate::lab::{Lab, Sidewinder, Wire};
+use crate::packet::build::{self, Ipv6, Layer};
+use crate::packet::{mac, tag};
+
+/// How long a barrier may be under way before the router is taken for dead.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the links must be quiet after the barrier has come.
+pub const QUIET: Duration = Duration::from_millis(3);
+
+/// The same when a packet is looked at a second time: for the slow path through the host's kernel.
+pub const LONG_QUIET: Duration = Duration::from_millis(40);
+
+/// Tags from here on are barriers, not cases.
+const BARRIERS: u32 = 0xf0_0000;
+
+/// A frame that came out, with the number of its link in [`LINKS`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Output {
+    /// Which link.
+    pub link: usize,
+    /// The frame.
+    pub frame: Vec<u8>,
+}
+
+/// A router with three links, and the raw socket at their other ends.
+#[derive(Debug)]
+pub struct Side {
+    // Dropped in this order: the daemon before its namespace.
+    /// The daemon, if this side is Sidewinder.
+    pub daemon: Option<Sidewinder>,
+    wire: Wire,
+    barriers: u32,
+    _lab: Lab,
+}
+
+impl Side {
+    /// The kernel as the router.
+    pub fn linux(subject: Subject) -> Result<Self> {
+        let lab = star::nodes()?;
+        let router = lab.node("router");
+        linux::srv6_router(router, ROUTER, OuterLabel::Copied)?;
+        linux::plain_icmp(router)?;
+        star::wire(&lab)?;
+        router.ip_batch(subject::addresses())?;
+        router.ip_batch(subject::linux_routes())?;
+        router.ip_batch(subject.linux())?;
+        Self::ready(lab, None)
+    }
+
+    /// Sidewinder as the router. The kernel beside it knows the same address and nothing of routes.
+    pub fn sidewinder(subject: Subject) -> Result<Self> {
+        let lab = star::nodes()?;
+        let router = lab.node("router");
+        linux::forwarding(router)?;
+        linux::plain_icmp(router)?;
+        star::wire(&lab)?;
+        router.ip_batch(subject::addresses())?;
+        let toml = format!("{}{}", subject::toml(), subject.toml());
+        let daemon = Sidewinder::start(router, &toml)?;
+        Self::ready(lab, Some(daemon))
+    }
+
+    fn ready(lab: Lab, daemon: Option<Sidewinder>) -> Result<Self> {
+        let wire = Wire::open(lab.node("world"))?;
+        let mut side = Self { daemon, wire, barriers: 0, _lab: lab };
+        // The first packets may meet a router that still settles.
+        side.window(&[], LONG_QUIET)?;
+        Ok(side)
+    }
+
+    /// What comes out for each of these cases, sent close together. `None`: something came out that
+    /// belongs to none of them, so that they must be sent one by one.
+    pub fn observe(&mut self, cases: &[Case]) -> Result<Option<Vec<Vec<Output>>>> {
+        let mut outputs = vec![Vec::new(); cases.len()];
+        for output in self.window(cases, QUIET)? {
+            let owner =
+                tag::find(&output.frame).and_then(|id| cases.iter().position(|case| case.id == id));
+            let Some(owner) = owner else { return Ok(None) };
+            outputs[owner].push(output);
+        }
+        for outputs in &mut outputs {
+            outputs.sort();
+        }
+        Ok(Some(outputs))
+    }
+
+    /// What comes out for one case, whatever it is.
+    pub fn observe_alone(&mut self, case: &Case, quiet: Duration) -> Result<Vec<Output>> {
+        let mut outputs = self.window(std::slice::from_ref(case), quiet)?;
+        outputs.sort();
+        Ok(outputs)
+    }
+
+    /// Sends the cases and then a barrier: a plain packet that every router forwards. When it has
+    /// come out, so has everything before it, but for what waits on another link.
+    fn window(&mut self, cases: &[Case], quiet: Duration) -> Result<Vec<Output>> {
+        for case in cases {
+            self.wire.send(LINKS[0], &case.frame)?;
+        }
+        self.barriers += 1;
+        let barrier = BARRIERS + self.barriers;
+        self.wire.send(LINKS[0], &barrier_frame(barrier)?)?;
+
+        let mut outputs = Vec::new();
+        let mut passed = false;
+        let mut deadline = Instant::now() + PATIENCE;
+        while let Some(received) = self.wire.receive(deadline)? {
+            if is_chatter(&received.frame) {
+                continue;
+            }
+            if passed {
+                deadline = Instant::now() + quiet;
+            }
+            if tag::find(&received.frame) == Some(barrier) {
+                passed = true;
+                deadline = Instant::now() + quiet;
+                continue;
+            }
+            let name = self.wire.name(received.link);
+            let link = LINKS.iter().position(|link| *link == name);
+            let Some(link) = link else { bail!("a frame on the unknown link {name}") };
+            outputs.push(Output { link, frame: received.frame });
+        }
+        if !passed {
+            bail!(
+                "a plain packet sent after {} cases ({:?} …) did not come through",
+                cases.len(),
+                cases.first().map(|case| case.id)
+            );
+        }
+        Ok(outputs)
+    }
+}
+
+fn barrier_frame(id: u32) -> Result<Vec<u8>> {
+    let source = tag::address(SOURCES.parse()?, id);
+    let layers = [Layer::Ipv6(Ipv6::new(source, HOST.parse()?)), Layer::Udp(9, 9, vec![])];
+    Ok(build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers))
+}
+
+/// What a kernel says by itself: neighbour and listener discovery, ARP.
+fn is_chatter(frame: &[u8]) -> bool {
+    let multicast = frame.starts_with(&[0x33, 0x33]);
+    let arp = frame.get(12..14) == Some(&[0x08, 0x06]);
+    multicast && matches!(frame.get(20), Some(58 | 0)) || arp
+}

@@ -1,0 +1,160 @@
+//! The kernel as the safety net: what a router loses when its daemon is killed and started again.
+//!
+//! ```text
+//!            in0 +-------------------------+ out0
+//!   world -------| Sidewinder              |------- world
+//!                | kernel, the same routes |
+//!                +-------------------------+
+//! ```
+//!
+//! `killed_and_started_again`: a steady load of packets that are to be encapsulated. The kernel has
+//! the same routes as the daemon. The daemon is killed (SIGKILL) and, later, started again. Packets
+//! tell who forwarded them (the kernel writes another outer hop limit), so each change is found
+//! exactly: first all by Sidewinder, then all by the kernel, then by Sidewinder again. Both gaps are
+//! printed, in milliseconds and in packets.
+//!
+//! `kernel_alone`: the same load through the kernel only loses nothing: the rate is one that the
+//! laboratory carries.
+
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use sidewinder_tests::lab::linux::{self, OuterLabel};
+use sidewinder_tests::lab::load::Load;
+use sidewinder_tests::lab::star::{self, ROUTER_MACS, WORLD_MACS};
+use sidewinder_tests::lab::{Lab, Sidewinder as Daemon, serial};
+use sidewinder_tests::needs;
+use sidewinder_tests::outcome::Outcome;
+use sidewinder_tests::packet::build::{self, Ipv6, Layer};
+use sidewinder_tests::packet::{ETHERNET, mac, tag};
+use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
+
+/// Packets per second: far below what either forwards here.
+const RATE: u32 = 10_000;
+
+/// No gap may be longer than this; what it really is, the test prints.
+const LONGEST_GAP: Duration = Duration::from_secs(2);
+
+/// Hop limit of the packets that are sent.
+const HOPS: u8 = 33;
+
+const TOML: &str = r#"
+[router]
+name = "failover"
+encap-source = "fc00:0:1::1"
+encap-hop-limit = 64
+socket = "@SOCKET@"
+
+[[locator]]
+name = "main"
+prefix = "fc00:0:1::/48"
+block-bits = 32
+node-bits = 16
+function-bits = 16
+
+[[policy]]
+name = "far"
+behavior = "H.Encaps"
+segs = ["fc00:0:2:e::", "fc00:0:3:d6::"]
+
+[[route]]
+prefix = "2001:db8:e::/48"
+policy = "far"
+
+[[route]]
+prefix = "fc00:0:2::/48"
+nh6 = "fe80::b"
+interface = "out0"
+
+"#;
+
+#[test]
+fn kernel_alone() -> Outcome {
+    needs!(Root, LinuxSeg6, Tool("ethtool"));
+    let _turn = serial();
+    let lab = lab()?;
+    let (load, ()) = Load::run(lab.node("world"), RATE, frame, || {
+        thread::sleep(Duration::from_secs(1));
+        Ok(())
+    })?;
+    assert!(load.sent.len() > 9000, "only {} packets were sent in a second", load.sent.len());
+    assert_eq!(load.lost(), [0u32; 0], "lost by the kernel alone");
+    assert!(load.received.iter().all(|arrival| by_kernel(&arrival.frame)));
+    Ok(())
+}
+
+#[test]
+fn killed_and_started_again() -> Outcome {
+    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"));
+    let _turn = serial();
+    let lab = lab()?;
+    let mut daemon = Daemon::start(lab.node("router"), &format!("{TOML}{}", star::toml()))?;
+    let (load, ()) = Load::run(lab.node("world"), RATE, frame, || {
+        thread::sleep(Duration::from_secs(1));
+        daemon.stop(Signal::SIGKILL)?;
+        thread::sleep(Duration::from_secs(1));
+        daemon.launch()?;
+        thread::sleep(Duration::from_secs(1));
+        Ok(())
+    })?;
+
+    // Runs of packets with the same forwarder, as they arrived.
+    let mut runs: Vec<(bool, Vec<usize>)> = Vec::new();
+    for (place, arrival) in load.received.iter().enumerate() {
+        let kernel = by_kernel(&arrival.frame);
+        match runs.last_mut() {
+            Some((last, places)) if *last == kernel => places.push(place),
+            _ => runs.push((kernel, vec![place])),
+        }
+    }
+    let order: Vec<bool> = runs.iter().map(|(kernel, _)| *kernel).collect();
+    assert_eq!(
+        order,
+        [false, true, false],
+        "who forwarded (true: the kernel), in order of arrival"
+    );
+
+    let lost = load.lost();
+    for (name, before, after) in [("killed", &runs[0], &runs[1]), ("started", &runs[1], &runs[2])] {
+        let (Some(last), Some(first)) = (before.1.last(), after.1.first()) else { continue };
+        let (last, first) = (&load.received[*last], &load.received[*first]);
+        let gap = first.at - last.at;
+        let missing = lost.iter().filter(|number| (last.number..first.number).contains(number));
+        println!(
+            "daemon {name}: {:.1} ms without a packet, {} packets lost of {RATE} a second",
+            gap.as_secs_f64() * 1e3,
+            missing.count()
+        );
+        assert!(gap < LONGEST_GAP, "daemon {name}: {gap:?} without a packet");
+    }
+    println!("in all {} packets lost of {}", lost.len(), load.sent.len());
+    Ok(())
+}
+
+/// A router whose kernel encapsulates and forwards.
+fn lab() -> anyhow::Result<Lab> {
+    let lab = star::nodes()?;
+    let router = lab.node("router");
+    linux::srv6_router(router, "fc00:0:1::1", OuterLabel::Computed)?;
+    star::wire(&lab)?;
+    router.ip("addr add fc00:0:1::1/128 dev lo nodad")?;
+    router.ip_batch(star::neighbors())?;
+    router.ip_batch([
+        "route add fc00:0:2::/48 via fe80::b dev out0",
+        "route add 2001:db8:e::/48 encap seg6 mode encap segs fc00:0:2:e::,fc00:0:3:d6:: dev out0",
+    ])?;
+    Ok(lab)
+}
+
+fn frame(number: u32) -> Vec<u8> {
+    let source = tag::address("2001:db8:a::".parse().unwrap(), number);
+    let header = Ipv6 { hops: HOPS, ..Ipv6::new(source, "2001:db8:e::9".parse().unwrap()) };
+    let layers = [Layer::Ipv6(header), Layer::Udp(9000, 9000, vec![0; 200])];
+    build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers)
+}
+
+/// Linux copies the inner hop limit to the outer header and decrements that.
+fn by_kernel(frame: &[u8]) -> bool {
+    frame[ETHERNET + 7] == HOPS - 1
+}
