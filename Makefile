@@ -1,0 +1,35 @@
+# The commands of README.md. Each installs what it needs first; nothing else has to be set up.
+
+# rustup puts cargo here, and a fresh shell may not know it yet; it goes before an older one.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+BINARY := target/release/sidewinder
+
+.PHONY: help setup build demo test bench lint
+
+help:
+	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
+	@echo 'make build   build $(BINARY)'
+	@echo 'make demo    three routers and two hosts on this machine, with traffic; needs root'
+	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
+	@echo 'make bench   packets per second of the data plane, without interfaces'
+	@echo 'make lint    format and lints only'
+
+setup:
+	@scripts/setup
+
+build: setup
+	cargo build --locked --release -p sidewinder
+
+demo: build
+	@scripts/with-root $(BINARY) demo $(ARGS)
+
+test: setup
+	@scripts/test
+
+bench: build
+	$(BINARY) bench core $(ARGS)
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
