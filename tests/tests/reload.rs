@@ -47,6 +47,7 @@ const SIDS: u32 = 30;
 const ROUTES: u32 = 60;
 /// Every policy, every SID, every route, and the routes to the two variants' segments.
 const CHANGES: u32 = POLICIES + SIDS + ROUTES + 2;
+const _: () = assert!(RELOADS * CHANGES >= 10_000);
 
 /// Hop limit of the packets that are sent.
 const HOPS: u8 = 33;
@@ -131,7 +132,6 @@ fn ten_thousand_changes() -> Outcome {
         RELOADS * CHANGES,
         load.sent.len()
     );
-    assert!(RELOADS * CHANGES >= 10_000);
     assert!(turns <= RELOADS as usize, "{turns} turns between the variants in {RELOADS} reloads");
     assert!(turns >= RELOADS as usize / 2, "only {turns} turns: packets did not meet the changes");
     Ok(())
