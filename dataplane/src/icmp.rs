@@ -60,9 +60,9 @@ fn may_be_answered(bytes: &[u8], kind: u8) -> bool {
         return false;
     }
     match ext::upper_layer(bytes) {
-        Some((protocol::ICMPV6, offset)) => bytes
-            .get(offset)
-            .is_some_and(|kind| *kind >= 128 && *kind != icmpv6::kind::REDIRECT),
+        Some((protocol::ICMPV6, offset)) => {
+            bytes.get(offset).is_some_and(|kind| *kind >= 128 && *kind != icmpv6::kind::REDIRECT)
+        }
         Some(_) => true,
         None => false,
     }

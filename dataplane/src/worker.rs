@@ -46,7 +46,8 @@ pub struct Handle {
 impl Handle {
     /// A handle for a worker to be.
     pub fn new() -> nix::Result<Self> {
-        let wake = EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        let wake =
+            EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         Ok(Self { stop: Arc::default(), wake: Arc::new(wake) })
     }
 
@@ -125,12 +126,8 @@ impl<P: Port, U: Punt> Worker<P, U> {
             for (room, port) in self.pipeline.room.iter_mut().zip(&mut self.ports) {
                 *room = port.room();
             }
-            let mut context = Context {
-                umem: &mut self.umem,
-                fib,
-                free: &mut self.free,
-                punt: &mut self.punt,
-            };
+            let mut context =
+                Context { umem: &mut self.umem, fib, free: &mut self.free, punt: &mut self.punt };
             self.pipeline.process(index as u16, &mut self.burst, &mut context);
             for (port, out) in self.ports.iter_mut().zip(&mut self.pipeline.out) {
                 if !out.is_empty() {

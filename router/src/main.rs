@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! The `sidewinder` command.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sidewinder::cli::main()
+}

@@ -48,11 +48,7 @@ enum Step {
 ///
 /// Nothing is changed before all checks are done.
 #[inline(always)]
-fn advance(
-    packet: &mut Packet<'_>,
-    headers: &Headers,
-    flavors: Flavors,
-) -> Result<Step, Verdict> {
+fn advance(packet: &mut Packet<'_>, headers: &Headers, flavors: Flavors) -> Result<Step, Verdict> {
     let Some(offset) = headers.srh.map(usize::from) else { return Ok(Step::AtEnd) };
     let bytes = packet.bytes();
     let truncated = Verdict::Drop(Reason::ExtensionHeader);
@@ -95,7 +91,11 @@ fn pop(
     packet.remove(offset, len)?;
     packet.set_byte(usize::from(headers.before_srh), next_header);
     let payload_len = (packet.len() - ipv6::HEADER_LEN) as u16;
-    if let Some(field) = packet.bytes_mut().get_mut(ipv6::field::PAYLOAD_LEN..).and_then(|rest| rest.first_chunk_mut()) {
+    if let Some(field) = packet
+        .bytes_mut()
+        .get_mut(ipv6::field::PAYLOAD_LEN..)
+        .and_then(|rest| rest.first_chunk_mut())
+    {
         *field = payload_len.to_be_bytes();
     }
     Ok(())

@@ -10,11 +10,9 @@ const SEEDS: [u64; 4] =
 #[inline]
 pub fn hash(packet: &[u8]) -> u32 {
     match ipv6::Ipv6::new_checked(packet) {
-        Some(header) if header.flow_label() != 0 => mix(
-            header.source(),
-            header.destination(),
-            u64::from(header.flow_label()),
-        ),
+        Some(header) if header.flow_label() != 0 => {
+            mix(header.source(), header.destination(), u64::from(header.flow_label()))
+        }
         _ => five_tuple(packet),
     }
 }
@@ -62,7 +60,8 @@ fn ports(packet: &[u8], offset: usize, protocol: u8) -> u32 {
 #[inline]
 fn mix(source: u128, destination: u128, rest: u64) -> u32 {
     let hash = fold((source >> 64) as u64 ^ SEEDS[0], source as u64 ^ SEEDS[1])
-        ^ fold((destination >> 64) as u64 ^ SEEDS[2], destination as u64 ^ SEEDS[3]).rotate_left(17)
+        ^ fold((destination >> 64) as u64 ^ SEEDS[2], destination as u64 ^ SEEDS[3])
+            .rotate_left(17)
         ^ rest.wrapping_mul(SEEDS[0]);
     (fold(hash ^ SEEDS[3], SEEDS[1]) >> 32) as u32
 }

@@ -40,9 +40,7 @@ impl Slots {
         let bit = slot & 63;
         let word = self.words[index];
         (word >> bit & 1 != 0).then(|| {
-            self.base
-                + u32::from(self.before[index])
-                + (word & ((1 << bit) - 1)).count_ones()
+            self.base + u32::from(self.before[index]) + (word & ((1 << bit) - 1)).count_ones()
         })
     }
 
@@ -60,6 +58,7 @@ impl Slots {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    #[cfg(test)]
     fn iter(&self) -> impl Iterator<Item = u8> + '_ {
         (0..=255).filter(|slot| self.words[usize::from(slot >> 6)] >> (slot & 63) & 1 != 0)
     }
@@ -355,8 +354,7 @@ impl Lpm {
         let count = node.children.count();
         node.children.set(slot, true);
         let place = node.children.find(slot).map_or(0, |at| at - node.children.base);
-        node.children.base =
-            self.nodes.insert(node.children.base, count, place as usize, child);
+        node.children.base = self.nodes.insert(node.children.base, count, place as usize, child);
         *self.node_mut(parent) = node;
         node.children.base + place
     }
@@ -393,9 +391,8 @@ impl Lpm {
     fn clear_leaves(&mut self, index: u32, key: u128, len: u8, next: Option<(u8, Entry)>) {
         let node = *self.node(index);
         let fixed = u32::from(len - 8 * node.depth - 1);
-        let below = next.map(|(len, entry)| {
-            entry.bits() | u32::from(len - 8 * node.depth - 1) << LEN_SHIFT
-        });
+        let below = next
+            .map(|(len, entry)| entry.bits() | u32::from(len - 8 * node.depth - 1) << LEN_SHIFT);
         for slot in Self::covered(&node, key, len) {
             self.set_leaf(index, slot, |old| match old {
                 Some(old) if old >> LEN_SHIFT == fixed => below,
@@ -507,14 +504,8 @@ mod tests {
     }
 
     fn change() -> impl Strategy<Value = (u128, u8, Option<u32>)> {
-        let len = prop_oneof![
-            0..=128u8,
-            Just(16u8),
-            Just(32u8),
-            Just(48u8),
-            Just(64u8),
-            Just(128u8)
-        ];
+        let len =
+            prop_oneof![0..=128u8, Just(16u8), Just(32u8), Just(48u8), Just(64u8), Just(128u8)];
         (key(), len, proptest::option::weighted(0.7, 1..1000u32))
     }
 

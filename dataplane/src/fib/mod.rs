@@ -154,7 +154,9 @@ impl Fib {
     /// The entry of the longest prefix that covers an IPv6 address.
     #[inline]
     pub fn lookup(&self, table: TableIndex, destination: u128) -> Entry {
-        self.tables.get(usize::from(table)).map_or(Entry::NONE, |table| table.v6.lookup(destination))
+        self.tables
+            .get(usize::from(table))
+            .map_or(Entry::NONE, |table| table.v6.lookup(destination))
     }
 
     /// The entry of the longest prefix that covers an IPv4 address.
@@ -184,11 +186,7 @@ impl Fib {
             Change::Adjacency(id, adjacency) => put(&mut self.adjacencies, id, adjacency),
             Change::Sid(id, sid) => put(&mut self.sids, id, sid),
             Change::Policy(id, policy) => put(&mut self.policies, id, policy),
-            Change::Port(id, settings) => put(
-                &mut self.ports,
-                u32::from(id),
-                settings,
-            ),
+            Change::Port(id, settings) => put(&mut self.ports, u32::from(id), settings),
             Change::Node(node) => self.node = node,
         }
     }

@@ -118,7 +118,11 @@ impl Group {
             buckets => {
                 let hash = hash();
                 let first = buckets[bucket(hash, buckets.len())];
-                if health.is_up(first) { Ok(first) } else { Self::pick_other(buckets, health, hash) }
+                if health.is_up(first) {
+                    Ok(first)
+                } else {
+                    Self::pick_other(buckets, health, hash)
+                }
             }
         }
     }

@@ -63,12 +63,7 @@ pub struct Publisher<T> {
 impl<T> Publisher<T> {
     /// A writer with two copies that are equal.
     pub fn new(live: T, spare: T) -> Self {
-        Self {
-            live: Arc::new(live),
-            retired: Arc::new(spare),
-            mailboxes: Vec::new(),
-            version: 0,
-        }
+        Self { live: Arc::new(live), retired: Arc::new(spare), mailboxes: Vec::new(), version: 0 }
     }
 
     /// A worker's end.

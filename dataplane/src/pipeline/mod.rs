@@ -117,8 +117,7 @@ impl Pipeline {
         for (index, packet) in burst.drain(..).enumerate() {
             bytes += u64::from(packet.len);
             let mut slot = Slot::new(packet, ingress, settings);
-            let mut view =
-                Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
+            let mut view = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
             match enter(&mut view, settings) {
                 Ok(()) => pending.push(index as u8),
                 Err(reason) => self.counters.count_drop(reason),
@@ -205,8 +204,7 @@ impl Pipeline {
     ) -> Verdict {
         let slot = &mut self.slots[index];
         let fib = context.fib;
-        let mut packet =
-            Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
+        let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
         match entry.action() {
             Action::Forward(group) => Verdict::Forward(group),
             Action::Local(id) => {
@@ -263,8 +261,7 @@ impl Pipeline {
         context: &mut Context<'_, U>,
     ) -> bool {
         let slot = &mut self.slots[index];
-        let mut packet =
-            Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
+        let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
         match verdict {
             Verdict::Punt => {
                 if context.punt.punt(packet.bytes()) {
@@ -302,16 +299,15 @@ impl Pipeline {
     ) -> Result<(), Verdict> {
         let slot = &mut self.slots[index];
         let fib = context.fib;
-        let mut packet =
-            Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
+        let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
         let ether_type = spend_hop_limit(&mut packet)?;
         let group = fib.groups.get(group as usize).ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
-        let id = group.pick(&fib.health, || flow::hash(packet.bytes())).map_err(|state| {
-            match state {
+        let id = group.pick(&fib.health, || flow::hash(packet.bytes())).map_err(
+            |state| match state {
                 State::Unresolved => Verdict::Drop(Reason::NeighborUnresolved),
                 State::Down | State::Up => Verdict::Refuse(Reason::AdjacencyDown, 0),
-            }
-        })?;
+            },
+        )?;
         let down = Verdict::Refuse(Reason::AdjacencyDown, 0);
         let adjacency = fib.adjacencies.get(id as usize).ok_or(down)?;
         let len = packet.len();

@@ -5,8 +5,10 @@
 #[inline]
 pub fn sum(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(4);
-    let mut sum: u64 =
-        words.by_ref().map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))).sum();
+    let mut sum: u64 = words
+        .by_ref()
+        .map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]])))
+        .sum();
     let mut rest = [0; 4];
     rest[..words.remainder().len()].copy_from_slice(words.remainder());
     sum += u64::from(u32::from_be_bytes(rest));

@@ -33,7 +33,8 @@ pub fn walk(bytes: &[u8]) -> Result<Headers, Verdict> {
     let mut kind = *bytes.get(ipv6::field::NEXT_HEADER).ok_or(truncated)?;
     let mut announced = ipv6::field::NEXT_HEADER;
     let mut offset = ipv6::HEADER_LEN;
-    let mut found = Headers { srh: None, before_srh: 0, upper: 0, upper_offset: 0, fragment: false };
+    let mut found =
+        Headers { srh: None, before_srh: 0, upper: 0, upper_offset: 0, fragment: false };
     let mut found_spent = false;
     loop {
         let len = match kind {

@@ -1,0 +1,35 @@
+//! The other end of the control socket.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::{Request, Response};
+
+/// Asks the daemon behind a control socket, and waits for its answer.
+pub fn request(socket: &Path, request: &Request) -> anyhow::Result<serde_json::Value> {
+    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
+            "no sidewinder answers on {}: is it running? `--socket` picks another one",
+            socket.display()
+        ),
+        ErrorKind::PermissionDenied => anyhow!(
+            "you may not use {}: run this as root, or join the socket's group",
+            socket.display()
+        ),
+        _ => anyhow!("cannot reach {}: {error}", socket.display()),
+    })?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).context("the daemon hung up")?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).context("the daemon hung up")?;
+    let response: Response =
+        serde_json::from_str(&answer).context("the daemon's answer makes no sense")?;
+    match response {
+        Response { ok: true, data, .. } => Ok(data.unwrap_or_default()),
+        Response { error, .. } => bail!(error.unwrap_or_else(|| "the daemon refused".into())),
+    }
+}

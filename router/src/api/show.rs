@@ -1,0 +1,439 @@
+//! What `show` shows: plain data, for JSON and for tables.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sidewinder_config::Behavior;
+use sidewinder_dataplane::counters::Traffic;
+use sidewinder_dataplane::fib::nexthop::State;
+use sidewinder_dataplane::port::xdp::link;
+use sidewinder_dataplane::port::xdp::steer::AttachMode;
+use sidewinder_dataplane::verdict::Reason;
+
+use super::What;
+use crate::control::daemon::Daemon;
+use crate::control::rib::{Source, Target};
+use crate::source::static_;
+
+/// Packets and bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl From<Traffic> for Count {
+    fn from(traffic: Traffic) -> Self {
+        Self { packets: traffic.packets, bytes: traffic.bytes }
+    }
+}
+
+/// An interface.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Interface {
+    /// The kernel's name of it.
+    pub name: String,
+    /// The kernel's index of it.
+    pub index: Option<u32>,
+    /// Ethernet address.
+    pub mac: String,
+    /// MTU in bytes, no more than a frame takes.
+    pub mtu: u16,
+    /// Whether it is on and has carrier.
+    pub up: bool,
+    /// The driver's name.
+    pub driver: String,
+    /// Where the XDP program is attached: `driver` or `generic`.
+    pub mode: String,
+    /// Whether the kernel said that all its sockets are without copies.
+    pub zero_copy: bool,
+    /// The queues that are served.
+    pub queues: Vec<u32>,
+    /// Table that its packets are looked up in.
+    pub table: String,
+    /// Packets that came in.
+    pub received: Count,
+    /// Packets handed over for sending.
+    pub sent: Count,
+    /// Packets that the kernel dropped because they were longer than a frame.
+    pub kernel_dropped: u64,
+    /// Packets that the kernel dropped because the worker was too slow.
+    pub ring_full: u64,
+    /// Times the kernel had no frame to receive into.
+    pub no_frame: u64,
+}
+
+/// A worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Worker {
+    /// Its number.
+    pub worker: usize,
+    /// The core it is pinned to.
+    pub core: Option<usize>,
+    /// Whether its packet memory is on huge pages.
+    pub huge_pages: bool,
+    /// Bytes of its packet memory.
+    pub memory: usize,
+    /// Packets that came in.
+    pub received: u64,
+    /// Packets that went on.
+    pub forwarded: u64,
+    /// Packets that were given to the host.
+    pub punted: u64,
+    /// Packets that were answered.
+    pub replied: u64,
+    /// Packets that were dropped.
+    pub dropped: u64,
+    /// Packets per burst, over all bursts.
+    pub packets_per_burst: f64,
+    /// Rounds of the poll loop.
+    pub rounds: u64,
+}
+
+/// A local SID.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sid {
+    /// The SID.
+    pub sid: String,
+    /// Its behavior, as RFC 8986 spells it.
+    pub behavior: String,
+    /// Its flavors.
+    pub flavors: Vec<String>,
+    /// The code point at IANA.
+    pub code_point: u16,
+    /// The next hop, of those that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<IpAddr>,
+    /// The interface of the next hop, where the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The table, of those that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A route.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Route {
+    /// Its table.
+    pub table: String,
+    /// Its prefix.
+    pub prefix: String,
+    /// Where it leads.
+    pub target: String,
+    /// Who says so.
+    pub source: String,
+    /// Administrative distance.
+    pub distance: u8,
+    /// Seconds since the source said so.
+    pub age: u64,
+    /// Whether workers use it.
+    pub installed: bool,
+    /// Why they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A policy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Its behavior, as RFC 8986 spells it.
+    pub behavior: String,
+    /// Source of its outer headers.
+    pub source: String,
+    /// Its segment lists.
+    pub lists: Vec<List>,
+}
+
+/// A segment list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct List {
+    /// The segments, first to last.
+    pub segs: Vec<String>,
+    /// Its share of the flows.
+    pub weight: u8,
+    /// Bytes it adds to a packet.
+    pub overhead: usize,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A neighbour that packets are sent to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Neighbor {
+    /// Its address.
+    pub address: IpAddr,
+    /// The interface it is on.
+    pub interface: String,
+    /// Its Ethernet address.
+    pub mac: Option<String>,
+    /// `up`, `unresolved` or `down`.
+    pub state: String,
+    /// Whether the file gives its Ethernet address.
+    pub fixed: bool,
+}
+
+/// A reason for which packets are dropped or answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Drops {
+    /// Its name.
+    pub reason: String,
+    /// Packets dropped for it.
+    pub dropped: u64,
+    /// Packets answered for it.
+    pub replied: u64,
+}
+
+/// A part of the daemon's state, as JSON.
+pub fn show(daemon: &Daemon, what: What) -> anyhow::Result<serde_json::Value> {
+    Ok(match what {
+        What::Interfaces => serde_json::to_value(interfaces(daemon))?,
+        What::Workers => serde_json::to_value(workers(daemon))?,
+        What::Sids => serde_json::to_value(sids(daemon))?,
+        What::Routes => serde_json::to_value(routes(daemon))?,
+        What::Policies => serde_json::to_value(policies(daemon))?,
+        What::Neighbors => serde_json::to_value(neighbors(daemon))?,
+        What::Drops => serde_json::to_value(drops(daemon))?,
+    })
+}
+
+/// The interfaces, in the order of the file.
+pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
+    let describe = |(port, found): (u16, &crate::control::ports::Port)| {
+        let at = usize::from(port);
+        let (mut received, mut sent) = (Traffic::default(), Traffic::default());
+        let (mut kernel_dropped, mut ring_full, mut no_frame) = (0, 0, 0);
+        let mut queues = Vec::new();
+        let mut zero_copy = true;
+        for worker in &daemon.workers {
+            received += worker.counters.received.get(at).map(|c| c.get()).unwrap_or_default();
+            sent += worker.counters.sent.get(at).map(|c| c.get()).unwrap_or_default();
+            if let Some((granted, served)) = worker.sockets.get(at) {
+                zero_copy &= granted;
+                queues.extend(served);
+            }
+            if let Some(Ok(kernel)) = worker.monitors.get(at).map(|m| m.statistics()) {
+                kernel_dropped += kernel.rx_dropped;
+                ring_full += kernel.rx_ring_full;
+                no_frame += kernel.rx_fill_ring_empty;
+            }
+        }
+        let mode = match daemon.steering.programs.get(at).map(|program| program.mode()) {
+            Some(AttachMode::Driver) => "driver",
+            Some(AttachMode::Generic) => "generic",
+            None => "none",
+        };
+        Interface {
+            name: found.name.clone(),
+            index: found.index,
+            mac: mac(found.mac),
+            mtu: found.mtu,
+            up: found.up,
+            driver: link::driver(&found.name),
+            mode: mode.into(),
+            zero_copy,
+            queues,
+            table: sidewinder_config::Table(found.table).to_string(),
+            received: received.into(),
+            sent: sent.into(),
+            kernel_dropped,
+            ring_full,
+            no_frame,
+        }
+    };
+    daemon.control.ports.iter().map(describe).collect()
+}
+
+/// The workers.
+pub fn workers(daemon: &Daemon) -> Vec<Worker> {
+    daemon
+        .workers
+        .iter()
+        .enumerate()
+        .map(|(index, worker)| {
+            let counters = &worker.counters;
+            let received = counters.received.iter().map(|port| port.get().packets).sum();
+            let bursts = counters.bursts.get();
+            Worker {
+                worker: index,
+                core: worker.core,
+                huge_pages: worker.huge_pages,
+                memory: worker.memory,
+                received,
+                forwarded: counters.forwarded.get(),
+                punted: counters.punted.get(),
+                replied: counters.replied.get(),
+                dropped: counters.dropped.get(),
+                packets_per_burst: received as f64 / bursts.max(1) as f64,
+                rounds: counters.rounds.get(),
+            }
+        })
+        .collect()
+}
+
+/// The local SIDs.
+pub fn sids(daemon: &Daemon) -> Vec<Sid> {
+    daemon
+        .control
+        .sids
+        .iter()
+        .map(|(prefix, sid)| {
+            let flavors = static_::flavors(sid.said.flavors);
+            let hop = static_::hop(&sid.said.behavior);
+            let Traffic { packets, bytes } = sid.counters.get();
+            Sid {
+                sid: match prefix.prefix_len() {
+                    128 => prefix.addr().to_string(),
+                    _ => prefix.to_string(),
+                },
+                behavior: sid.said.behavior.to_string(),
+                flavors: flavors.names().into_iter().map(Into::into).collect(),
+                code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
+                next_hop: hop.as_ref().map(|hop| hop.address),
+                interface: interface_of(&sid.said.behavior),
+                table: static_::table(&sid.said.behavior)
+                    .map(|table| sidewinder_config::Table(table).to_string()),
+                packets,
+                bytes,
+            }
+        })
+        .collect()
+}
+
+fn interface_of(behavior: &Behavior) -> Option<String> {
+    static_::hop(behavior).and_then(|hop| hop.interface)
+}
+
+/// Every route of every source.
+pub fn routes(daemon: &Daemon) -> Vec<Route> {
+    let mut shown = Vec::new();
+    for (key, opinions) in daemon.control.rib.iter() {
+        for (place, route) in opinions.iter().enumerate() {
+            let installed = place == 0 && daemon.control.is_installed(key);
+            let why = match (installed, place, &route.target) {
+                (true, ..) => None,
+                (_, 0, Target::Via(_)) => Some("no interface leads to its next hop".to_owned()),
+                (_, 0, _) => Some("not installed".to_owned()),
+                _ => opinions.first().map(|best: &crate::control::rib::Route| {
+                    format!("{} has distance {}", best.source.name(), best.source.distance())
+                }),
+            };
+            shown.push(Route {
+                table: sidewinder_config::Table(key.table).to_string(),
+                prefix: key.prefix.to_string(),
+                target: describe(daemon, &route.target),
+                source: Source::name(route.source).into(),
+                distance: route.source.distance(),
+                age: route.since.elapsed().as_secs(),
+                installed,
+                why,
+            });
+        }
+    }
+    shown
+}
+
+fn describe(daemon: &Daemon, target: &Target) -> String {
+    match target {
+        Target::Sid(sid) => match daemon.control.sids.get(sid) {
+            Some(sid) => format!("sid {}", sid.said.behavior),
+            None => target.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// The policies.
+pub fn policies(daemon: &Daemon) -> Vec<Policy> {
+    daemon
+        .control
+        .policies
+        .iter()
+        .map(|(name, policy)| Policy {
+            name: name.clone(),
+            behavior: policy.said.behavior.to_string(),
+            source: policy.said.source.to_string(),
+            lists: policy
+                .said
+                .lists
+                .iter()
+                .zip(&policy.counters)
+                .map(|(list, counters)| {
+                    let Traffic { packets, bytes } = counters.get();
+                    List {
+                        segs: list.segs.iter().map(ToString::to_string).collect(),
+                        weight: list.weight,
+                        overhead: policy.said.behavior.overhead(list.segs.len()),
+                        packets,
+                        bytes,
+                    }
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The neighbours that packets are sent to.
+pub fn neighbors(daemon: &Daemon) -> Vec<Neighbor> {
+    let ports = &daemon.control.ports;
+    let mut shown: Vec<_> = daemon
+        .control
+        .nexthops
+        .iter()
+        .map(|(port, address, state)| Neighbor {
+            address,
+            interface: ports.get(port).map_or_else(String::new, |port| port.name.clone()),
+            mac: ports.mac_of(port, address).map(mac),
+            state: match state {
+                State::Up => "up",
+                State::Unresolved => "unresolved",
+                State::Down => "down",
+            }
+            .into(),
+            fixed: ports.is_fixed(port, address),
+        })
+        .collect();
+    shown.sort_by(|a, b| (&a.interface, a.address).cmp(&(&b.interface, b.address)));
+    shown
+}
+
+/// Every reason that occurred.
+pub fn drops(daemon: &Daemon) -> Vec<Drops> {
+    Reason::ALL
+        .iter()
+        .map(|reason| {
+            let sum = |read: fn(&crate::control::workers::Running, usize) -> u64| {
+                daemon.workers.iter().map(|worker| read(worker, *reason as usize)).sum()
+            };
+            Drops {
+                reason: reason.name().into(),
+                dropped: sum(|worker, at| worker.counters.drops[at].get()),
+                replied: sum(|worker, at| worker.counters.replies[at].get()),
+            }
+        })
+        .filter(|drops| drops.dropped + drops.replied > 0)
+        .collect()
+}
+
+fn mac(mac: [u8; 6]) -> String {
+    let [a, b, c, d, e, f] = mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}

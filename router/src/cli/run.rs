@@ -1,0 +1,110 @@
+//! `run` and `reload`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+use super::table::Table;
+use crate::api::{self, Request, client};
+use crate::control::Difference;
+use crate::control::daemon::Daemon;
+use crate::control::startup;
+
+/// Runs the daemon in the foreground until SIGTERM or SIGINT.
+pub fn run(file: &Path) -> anyhow::Result<()> {
+    check_processor()?;
+    let filter = EnvFilter::try_from_env("SIDEWINDER_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = startup::load(file, |text| eprintln!("{text}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the system gives no event queue")?;
+    runtime.block_on(async {
+        let daemon = Daemon::start(file, config).await?;
+        report(&daemon)?;
+        daemon.run().await
+    })
+}
+
+/// The build uses instructions that every x86-64 server has had since 2013.
+fn check_processor() -> anyhow::Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let missing: Vec<&str> = [
+            ("popcnt", std::arch::is_x86_feature_detected!("popcnt")),
+            ("bmi2", std::arch::is_x86_feature_detected!("bmi2")),
+            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ]
+        .into_iter()
+        .filter(|(_, there)| !there)
+        .map(|(name, _)| name)
+        .collect();
+        anyhow::ensure!(
+            missing.is_empty(),
+            "this build needs a processor with {} (x86-64-v3): rebuild with target-cpu=native in \
+             .cargo/config.toml",
+            missing.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Says what was got: interface, driver, XDP mode, zero-copy or copy, queues, cores.
+fn report(daemon: &Daemon) -> anyhow::Result<()> {
+    let router = &daemon.control.config.router;
+    println!(
+        "sidewinder {} {} ({})",
+        env!("CARGO_PKG_VERSION"),
+        router.name,
+        daemon.file.display()
+    );
+    let mut interfaces = Table::new(["interface", "driver", "xdp", "memory", "queues", "mtu"]);
+    for interface in api::show::interfaces(daemon) {
+        let copies = if interface.zero_copy { "zero-copy" } else { "copy" };
+        let queues = interface.queues.iter().map(ToString::to_string).collect::<Vec<_>>();
+        interfaces.row([
+            interface.name,
+            interface.driver,
+            interface.mode,
+            copies.into(),
+            queues.join(","),
+            interface.mtu.to_string(),
+        ]);
+    }
+    print!("{interfaces}");
+    for worker in api::show::workers(daemon) {
+        let core = worker.core.map_or("not pinned".into(), |core| format!("core {core}"));
+        let pages = if worker.huge_pages {
+            "huge pages"
+        } else {
+            "normal pages (`sysctl vm.nr_hugepages=64` reserves huge ones)"
+        };
+        println!(
+            "worker {}: {core}, {} MiB of packet memory on {pages}",
+            worker.worker,
+            worker.memory >> 20
+        );
+    }
+    let control = &daemon.control;
+    println!(
+        "{} SID(s), {} policy(s), {} route(s); control socket {}",
+        control.sids.len(),
+        control.policies.len(),
+        control.writer.route_counts().iter().map(|(v6, v4)| v6 + v4).sum::<usize>(),
+        router.socket.display()
+    );
+    use std::io::Write as _;
+    std::io::stdout().flush()?;
+    Ok(())
+}
+
+/// Has the daemon read its file again.
+pub fn reload(socket: &Path) -> anyhow::Result<()> {
+    let answer =
+        client::request(socket, &Request::Reload).context("not reloaded, nothing was changed")?;
+    let difference: Difference = serde_json::from_value(answer)?;
+    println!("{}", api::describe(&difference));
+    Ok(())
+}

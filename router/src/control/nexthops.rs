@@ -1,0 +1,192 @@
+//! Adjacencies and next-hop groups: who has which index, and how long.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sidewinder_dataplane::fib::Change;
+use sidewinder_dataplane::fib::entry::{AdjacencyId, GroupId, PortIndex};
+use sidewinder_dataplane::fib::nexthop::{Adjacency, Group, Health, State};
+use sidewinder_dataplane::fib::writer::Writer;
+
+use super::ports::Ports;
+
+/// Members of a group: port, neighbour, weight.
+pub type Members = Vec<(PortIndex, IpAddr, u32)>;
+
+/// An index, and how many users it has.
+#[derive(Debug)]
+struct Used {
+    id: u32,
+    users: usize,
+}
+
+/// Hands out indices; those given back wait their turn, so that none is used again at once.
+#[derive(Debug, Default)]
+struct Ids {
+    next: u32,
+    free: VecDeque<u32>,
+}
+
+/// Indices given back that are kept aside before any is used again.
+const ASIDE: usize = 1024;
+
+impl Ids {
+    fn take(&mut self) -> u32 {
+        if self.free.len() > ASIDE
+            && let Some(id) = self.free.pop_front()
+        {
+            return id;
+        }
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn give_back(&mut self, id: u32) {
+        self.free.push_back(id);
+    }
+}
+
+/// Every adjacency and group in use.
+#[derive(Debug)]
+pub struct NextHops {
+    health: Arc<Health>,
+    adjacencies: HashMap<(PortIndex, IpAddr), Used>,
+    adjacency_ids: Ids,
+    groups: HashMap<Members, Used>,
+    members: HashMap<GroupId, Members>,
+    group_ids: Ids,
+    written: HashMap<AdjacencyId, Adjacency>,
+    /// States that hold only once the workers have the adjacency's new contents.
+    after_publish: Vec<(AdjacencyId, State)>,
+}
+
+impl NextHops {
+    /// None yet.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self {
+            health,
+            adjacencies: HashMap::new(),
+            adjacency_ids: Ids::default(),
+            groups: HashMap::new(),
+            members: HashMap::new(),
+            group_ids: Ids::default(),
+            written: HashMap::new(),
+            after_publish: Vec::new(),
+        }
+    }
+
+    /// The group of these members, made if there is none. To be [released](Self::release).
+    pub fn acquire(&mut self, members: Members, ports: &Ports, writer: &mut Writer) -> GroupId {
+        if let Some(group) = self.groups.get_mut(&members) {
+            group.users += 1;
+            return group.id;
+        }
+        let adjacencies: Vec<_> = members
+            .iter()
+            .map(|(port, address, weight)| {
+                (self.acquire_adjacency(*port, *address, ports, writer), *weight)
+            })
+            .collect();
+        let id = self.group_ids.take();
+        writer.stage(Change::Group(id, Group::new(&adjacencies)));
+        self.groups.insert(members.clone(), Used { id, users: 1 });
+        self.members.insert(id, members);
+        id
+    }
+
+    /// Gives a group back.
+    pub fn release(&mut self, id: GroupId) {
+        let Some(members) = self.members.get(&id) else { return };
+        let Some(group) = self.groups.get_mut(members) else { return };
+        group.users -= 1;
+        if group.users > 0 {
+            return;
+        }
+        self.groups.remove(members);
+        for (port, address, _) in self.members.remove(&id).unwrap_or_default() {
+            self.release_adjacency(port, address);
+        }
+        self.group_ids.give_back(id);
+    }
+
+    fn acquire_adjacency(
+        &mut self,
+        port: PortIndex,
+        address: IpAddr,
+        ports: &Ports,
+        writer: &mut Writer,
+    ) -> AdjacencyId {
+        if let Some(adjacency) = self.adjacencies.get_mut(&(port, address)) {
+            adjacency.users += 1;
+            return adjacency.id;
+        }
+        let id = self.adjacency_ids.take();
+        self.adjacencies.insert((port, address), Used { id, users: 1 });
+        self.write(id, port, address, ports, writer);
+        id
+    }
+
+    fn release_adjacency(&mut self, port: PortIndex, address: IpAddr) {
+        let Some(adjacency) = self.adjacencies.get_mut(&(port, address)) else { return };
+        adjacency.users -= 1;
+        if adjacency.users == 0 {
+            let id = adjacency.id;
+            self.adjacencies.remove(&(port, address));
+            self.written.remove(&id);
+            self.after_publish.push((id, State::Down));
+            self.adjacency_ids.give_back(id);
+        }
+    }
+
+    /// Follows changes of interfaces and neighbours. What goes down does so at once, for all
+    /// workers; what comes up waits for [`published`](Self::published).
+    pub fn refresh(&mut self, ports: &Ports, writer: &mut Writer) {
+        let all: Vec<_> =
+            self.adjacencies.iter().map(|(key, adjacency)| (*key, adjacency.id)).collect();
+        for ((port, address), id) in all {
+            self.write(id, port, address, ports, writer);
+        }
+    }
+
+    fn write(
+        &mut self,
+        id: AdjacencyId,
+        port: PortIndex,
+        address: IpAddr,
+        ports: &Ports,
+        writer: &mut Writer,
+    ) {
+        let Some(found) = ports.get(port) else { return };
+        let mac = ports.mac_of(port, address);
+        let state = match mac {
+            _ if !found.up => State::Down,
+            None => State::Unresolved,
+            Some(_) => State::Up,
+        };
+        if state != State::Up {
+            self.health.set(id, state);
+        }
+        if let Some(mac) = mac {
+            let adjacency = Adjacency::new(port, mac, found.mac, found.mtu);
+            if self.written.insert(id, adjacency) != Some(adjacency) {
+                writer.stage(Change::Adjacency(id, adjacency));
+            }
+        }
+        self.after_publish.push((id, state));
+    }
+
+    /// To be called when all that was staged is published.
+    pub fn published(&mut self) {
+        for (id, state) in self.after_publish.drain(..) {
+            self.health.set(id, state);
+        }
+    }
+
+    /// Every neighbour that somebody sends packets to, and its state.
+    pub fn iter(&self) -> impl Iterator<Item = (PortIndex, IpAddr, State)> {
+        self.adjacencies
+            .iter()
+            .map(|((port, address), used)| (*port, *address, self.health.state(used.id)))
+    }
+}

@@ -1,0 +1,104 @@
+//! Keeps the XDP programs' maps equal to what the control thread knows.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use sidewinder_config::Steer as Mode;
+use sidewinder_dataplane::port::xdp::steer::{Steer, SteerMode};
+
+use super::Control;
+use super::rib::{Key, Source, Target};
+
+/// The steer programs of all interfaces, and what is in their maps.
+#[derive(Debug)]
+pub struct Steering {
+    /// One per interface, in the order of the file.
+    pub programs: Vec<Steer>,
+    hosts: BTreeSet<IpAddr>,
+    steered: BTreeSet<IpNet>,
+    ipv4: bool,
+}
+
+impl Steering {
+    /// Attaches a program to every interface. Packets still take their usual way, until sockets
+    /// are registered.
+    pub fn attach(control: &Control) -> anyhow::Result<Self> {
+        let programs = control
+            .config
+            .interfaces
+            .iter()
+            .map(|interface| {
+                let mode = match interface.steer {
+                    Mode::All => SteerMode::All,
+                    Mode::Sids => SteerMode::Sids,
+                };
+                Ok(Steer::attach(&interface.name, mode)?)
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let mut steering =
+            Self { programs, hosts: BTreeSet::new(), steered: BTreeSet::new(), ipv4: false };
+        steering.follow(control)?;
+        Ok(steering)
+    }
+
+    /// Writes what changed into the maps.
+    pub fn follow(&mut self, control: &Control) -> anyhow::Result<()> {
+        let hosts = hosts(control);
+        let steered = steered(control);
+        let ipv4 = control.rib.iter().any(|(key, routes)| {
+            matches!(key.prefix, IpNet::V4(_))
+                && routes.first().is_some_and(|best| best.source == Source::Static)
+        });
+        for program in &mut self.programs {
+            for (address, own) in changes(&self.hosts, &hosts) {
+                program.set_host(*address, own)?;
+            }
+            for (prefix, ours) in changes(&self.steered, &steered) {
+                program.set_steered(prefix.network(), prefix.prefix_len(), ours)?;
+            }
+            if ipv4 != self.ipv4 {
+                program.set_ipv4(ipv4)?;
+            }
+        }
+        (self.hosts, self.steered, self.ipv4) = (hosts, steered, ipv4);
+        Ok(())
+    }
+}
+
+/// What was added (`true`) and what is gone (`false`).
+fn changes<'a, T: Ord>(
+    old: &'a BTreeSet<T>,
+    new: &'a BTreeSet<T>,
+) -> impl Iterator<Item = (&'a T, bool)> {
+    let added = new.difference(old).map(|item| (item, true));
+    added.chain(old.difference(new).map(|item| (item, false)))
+}
+
+/// The host's own addresses, except those that are a local SID.
+fn hosts(control: &Control) -> BTreeSet<IpAddr> {
+    control
+        .ports
+        .own_addresses()
+        .iter()
+        .filter(|address| {
+            let key = Key { table: Key::MAIN, prefix: (**address).into() };
+            !matches!(control.rib.best(&key).map(|best| &best.target), Some(Target::Sid(_)))
+        })
+        .copied()
+        .collect()
+}
+
+/// Local SIDs and the prefixes that policies steer.
+fn steered(control: &Control) -> BTreeSet<IpNet> {
+    control
+        .rib
+        .iter()
+        .filter(|(_, routes)| {
+            routes
+                .first()
+                .is_some_and(|best| matches!(best.target, Target::Sid(_) | Target::Policy(_)))
+        })
+        .map(|(key, _)| key.prefix)
+        .collect()
+}

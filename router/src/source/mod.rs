@@ -1,0 +1,3 @@
+//! Where routes and SIDs come from.
+
+pub mod static_;

@@ -1,0 +1,82 @@
+//! The configuration file as a source: its routes, and its words in the data plane's terms.
+
+use std::net::IpAddr;
+
+use sidewinder_config::{Behavior as Said, Config, RouteAction};
+use sidewinder_dataplane::behavior::{Behavior, Flavors};
+use sidewinder_dataplane::fib::entry::Discard;
+
+use crate::control::rib::{Hop, Key, Routes, Target};
+
+/// The file's routes.
+pub fn routes(config: &Config) -> Routes {
+    config
+        .routes
+        .iter()
+        .map(|route| {
+            let target = match &route.action {
+                RouteAction::Policy(name) => Target::Policy(name.clone()),
+                RouteAction::Via(hops) => Target::Via(
+                    hops.iter()
+                        .map(|hop| Hop {
+                            address: hop.address,
+                            interface: hop.interface.clone(),
+                            weight: u32::from(hop.weight),
+                        })
+                        .collect(),
+                ),
+                RouteAction::OnLink(interface) => Target::OnLink(interface.clone()),
+                RouteAction::Blackhole => Target::Discard(Discard::Blackhole),
+                RouteAction::Unreachable => Target::Discard(Discard::Unreachable),
+                RouteAction::Prohibit => Target::Discard(Discard::Prohibit),
+                RouteAction::Local => Target::Host,
+            };
+            (Key { table: route.table.0, prefix: route.prefix }, target)
+        })
+        .collect()
+}
+
+/// The data plane's word for a behavior.
+pub fn behavior(said: &Said) -> Behavior {
+    match said {
+        Said::End => Behavior::End,
+        Said::EndX { .. } => Behavior::EndX,
+        Said::EndT { .. } => Behavior::EndT,
+        Said::EndDx6 { .. } => Behavior::EndDx6,
+        Said::EndDx4 { .. } => Behavior::EndDx4,
+        Said::EndDt6 { .. } => Behavior::EndDt6,
+        Said::EndDt4 { .. } => Behavior::EndDt4,
+        Said::EndDt46 { .. } => Behavior::EndDt46,
+    }
+}
+
+/// The data plane's word for flavors.
+pub fn flavors(said: sidewinder_config::Flavors) -> Flavors {
+    [(said.psp, Flavors::PSP), (said.usp, Flavors::USP), (said.usd, Flavors::USD)]
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .fold(Flavors::NONE, |flavors, (_, flavor)| flavors.with(flavor))
+}
+
+/// The next hop of a behavior that has one.
+pub fn hop(said: &Said) -> Option<Hop> {
+    let (address, interface) = match said {
+        Said::EndX { nh6, interface } | Said::EndDx6 { nh6, interface } => {
+            (IpAddr::V6(*nh6), interface)
+        }
+        Said::EndDx4 { nh4, interface } => (IpAddr::V4(*nh4), interface),
+        _ => return None,
+    };
+    Some(Hop { address, interface: interface.clone(), weight: 1 })
+}
+
+/// The number of a behavior's table, of one that has one.
+pub fn table(said: &Said) -> Option<u32> {
+    match said {
+        Said::EndT { table }
+        | Said::EndDt6 { table }
+        | Said::EndDt4 { table }
+        | Said::EndDt46 { table } => Some(table.0),
+        _ => None,
+    }
+}
