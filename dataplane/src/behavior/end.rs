@@ -5,6 +5,7 @@ use crate::{
     fib::{Fib, Sid},
     icmp,
     packet::Packet,
+    pipeline::ip,
     verdict::{Reason, Verdict},
     wire::{ext::Headers, icmpv6, ipv6, protocol, srh},
 };
@@ -67,6 +68,10 @@ fn advance(packet: &mut Packet<'_>, headers: &Headers, flavors: Flavors) -> Resu
         return Err(inconsistent);
     }
     let next = header.segment(usize::from(left) - 1).ok_or(inconsistent)?;
+    if ip::leaves_scope_v6(u128::from_be_bytes(next)) {
+        // Whoever writes the list must not get around what `ip::enter` refuses.
+        return Err(Verdict::Drop(Reason::Scope));
+    }
     let (len, next_header) = (header.len(), header.next_header());
 
     packet.remember_segments_left(offset, left);

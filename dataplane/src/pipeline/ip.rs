@@ -47,7 +47,7 @@ fn enter_v4(packet: &mut Packet<'_>) -> Result<(), Reason> {
 /// Addresses that are not forwarded: multicast (no multicast routing here), link-local, loopback
 /// and unspecified (RFC 4291, sections 2.5.2, 2.5.3 and 2.5.6).
 #[inline(always)]
-const fn leaves_scope_v6(address: u128) -> bool {
+pub(crate) const fn leaves_scope_v6(address: u128) -> bool {
     address <= 1 || ipv6::is_multicast(address) || ipv6::is_link_local(address)
 }
 
