@@ -1,0 +1,191 @@
+//! What is measured: for each behavior, a FIB and the packets that exercise it.
+
+use std::sync::Arc;
+
+use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
+use sidewinder_dataplane::behavior::{Behavior, Flavors};
+use sidewinder_dataplane::counters::PacketCounters;
+use sidewinder_dataplane::fib::entry::Entry;
+use sidewinder_dataplane::fib::nexthop::{Adjacency, Group, Health, State};
+use sidewinder_dataplane::fib::writer::Writer;
+use sidewinder_dataplane::fib::{Change, Node, Policy, PortSettings, Sid};
+use sidewinder_dataplane::wire::{ethernet, ipv6, protocol, srh};
+
+/// Ethernet address of the router in the measurement.
+const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+/// Our SID.
+const SID: u128 = 0xfc00_0000_0001_000e << 64;
+
+/// The segment after ours, and the first of policies.
+const NEXT_SID: u128 = 0xfc00_0000_0002_000e << 64;
+
+/// Bytes of UDP payload.
+const PAYLOAD: usize = 64;
+
+/// A measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// Plain forwarding.
+    Ipv6,
+    /// End, with segments left after it.
+    End,
+    /// End with PSP, at the penultimate segment.
+    EndPsp,
+    /// End.X.
+    EndX,
+    /// End.DT6, without an SRH.
+    EndDt6,
+    /// End.DT6, with an SRH of one segment.
+    EndDt6Srh,
+    /// End.DX6, without an SRH.
+    EndDx6,
+    /// H.Encaps with so many segments.
+    HEncaps(usize),
+    /// H.Encaps.Red with so many segments.
+    HEncapsRed(usize),
+}
+
+impl Scenario {
+    /// All that is measured, in the order of the output.
+    pub const ALL: [Self; 11] = [
+        Self::Ipv6,
+        Self::End,
+        Self::EndPsp,
+        Self::EndX,
+        Self::EndDt6,
+        Self::EndDt6Srh,
+        Self::EndDx6,
+        Self::HEncaps(1),
+        Self::HEncaps(3),
+        Self::HEncapsRed(1),
+        Self::HEncapsRed(3),
+    ];
+
+    /// Its name in output and on the command line.
+    pub fn name(self) -> String {
+        match self {
+            Self::Ipv6 => "IPv6".into(),
+            Self::End => "End".into(),
+            Self::EndPsp => "End-PSP".into(),
+            Self::EndX => "End.X".into(),
+            Self::EndDt6 => "End.DT6".into(),
+            Self::EndDt6Srh => "End.DT6-SRH".into(),
+            Self::EndDx6 => "End.DX6".into(),
+            Self::HEncaps(segs) => format!("H.Encaps-{segs}"),
+            Self::HEncapsRed(segs) => format!("H.Encaps.Red-{segs}"),
+        }
+    }
+
+    fn sid(self) -> Option<(Behavior, Flavors)> {
+        Some(match self {
+            Self::End => (Behavior::End, Flavors::NONE),
+            Self::EndPsp => (Behavior::End, Flavors::PSP),
+            Self::EndX => (Behavior::EndX, Flavors::NONE),
+            Self::EndDt6 | Self::EndDt6Srh => (Behavior::EndDt6, Flavors::NONE),
+            Self::EndDx6 => (Behavior::EndDx6, Flavors::NONE),
+            _ => return None,
+        })
+    }
+
+    /// The FIB: so many routes, and what the behavior needs.
+    pub fn fib(self, routes: &[(u128, u8)]) -> Writer {
+        let health = Arc::new(Health::default());
+        health.set(0, State::Up);
+        let mut writer = Writer::new(health);
+        writer.stage(Change::AddTable { number: 254 });
+        writer.stage(Change::Node(Node::default()));
+        for port in 0..2 {
+            writer.stage(Change::Port(port, PortSettings { mac: OWN, table: 0 }));
+        }
+        let neighbour = [2, 0, 0, 0, 0, 2];
+        writer.stage(Change::Adjacency(0, Adjacency::new(1, neighbour, OWN, 1778)));
+        writer.stage(Change::Group(0, Group::new(&[(0, 1)])));
+        let counters = || PacketCounters::new(1);
+        let through = match self {
+            Self::HEncaps(count) | Self::HEncapsRed(count) => {
+                let mode =
+                    if matches!(self, Self::HEncaps(_)) { Mode::Encaps } else { Mode::EncapsRed };
+                let segs: Vec<u128> = (0..count as u128).map(|n| NEXT_SID + (n << 80)).collect();
+                let list = SegmentList::new(mode, &segs, SID + 1, 64, counters());
+                let policy = Policy { lists: vec![list], buckets: vec![0], table: 0 };
+                writer.stage(Change::Policy(0, Some(policy)));
+                Entry::encap(0)
+            }
+            _ => Entry::forward(0),
+        };
+        for (key, len) in routes {
+            let (key, len, entry) = (*key, *len, through);
+            writer.stage(Change::Route { table: 0, v4: false, key, len, entry });
+        }
+        if let Some((behavior, flavors)) = self.sid() {
+            let sid = Sid {
+                address: SID,
+                prefix_len: 128,
+                behavior,
+                flavors,
+                group: 0,
+                table: 0,
+                counters: counters(),
+            };
+            writer.stage(Change::Sid(0, Some(sid)));
+            let entry = Entry::local(0);
+            writer.stage(Change::Route { table: 0, v4: false, key: SID, len: 128, entry });
+        }
+        let (key, entry) = (NEXT_SID & !(u128::MAX >> 48), Entry::forward(0));
+        writer.stage(Change::Route { table: 0, v4: false, key, len: 48, entry });
+        writer.publish();
+        writer
+    }
+
+    /// A packet whose look-up among the routes is for `destination`.
+    pub fn packet(self, destination: u128, flow: u16) -> Vec<u8> {
+        let mut udp = Vec::new();
+        udp.extend(flow.to_be_bytes());
+        udp.extend([0, 9]);
+        udp.extend(((8 + PAYLOAD) as u16).to_be_bytes());
+        udp.extend([0, 0]);
+        udp.extend([0; PAYLOAD]);
+        let customer = 0x2001_0db8_00aa << 80 | u128::from(flow);
+        let inner = |destination| ip(customer, destination, protocol::UDP, &udp);
+        let ip = match self {
+            Self::Ipv6 | Self::HEncaps(_) | Self::HEncapsRed(_) => inner(destination),
+            Self::End | Self::EndX => {
+                // Three segments, so that one is left when we are done.
+                let mut header = srh::header(protocol::UDP, &[SID, destination, NEXT_SID], false);
+                header.extend(&udp);
+                ip(customer, SID, protocol::ROUTING, &header)
+            }
+            Self::EndPsp => {
+                let mut header = srh::header(protocol::UDP, &[SID, destination], false);
+                header.extend(&udp);
+                ip(customer, SID, protocol::ROUTING, &header)
+            }
+            Self::EndDt6 | Self::EndDx6 => {
+                ip(customer, SID, protocol::IPV6, &inner(destination))
+            }
+            Self::EndDt6Srh => {
+                let mut header = srh::header(protocol::IPV6, &[SID], false);
+                header.extend(inner(destination));
+                ip(customer, SID, protocol::ROUTING, &header)
+            }
+        };
+        let mut frame = ethernet::header(OWN, [2, 0, 0, 0, 0, 3], ethernet::IPV6).to_vec();
+        frame.extend(ip);
+        frame
+    }
+}
+
+fn ip(source: u128, destination: u128, next_header: u8, payload: &[u8]) -> Vec<u8> {
+    let header = ipv6::Header {
+        flow_word: ipv6::flow_word(0, 0),
+        payload_len: payload.len() as u16,
+        next_header,
+        hop_limit: 64,
+        source,
+        destination,
+    };
+    let mut bytes = header.to_bytes().to_vec();
+    bytes.extend(payload);
+    bytes
+}
