@@ -1,1 +1,3 @@
-//! x
+//! Micro benchmarks: `cargo bench -p sidewinder-benches`.
+
+#![forbid(unsafe_code)]
