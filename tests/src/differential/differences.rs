@@ -1,11 +1,13 @@
 //! Where Sidewinder is meant to differ from Linux, and the sentence that says so.
 //!
-//! Each row looks at the packet and at both outputs, and says whether they differ in its way and in
-//! no other. What Sidewinder sends is compared with what the rule asks for, byte for byte.
+//! Whatever Linux does, what Sidewinder sends must be what [`rfc`] says, byte for byte. A row then
+//! only tells why Linux does something else.
 
+use super::rfc::{self, Fate, Why};
 use super::side::Output;
-use super::subject::Subject;
-use crate::packet::parse::Layout;
+use super::subject::{Family, Subject};
+use crate::packet::parse::{Kind, Layout};
+use crate::packet::{ETHERNET, IPV6, SEGMENT_ROUTING, next};
 
 /// A difference that is meant.
 #[derive(Debug)]
@@ -14,40 +16,248 @@ pub struct Difference {
     pub name: &'static str,
     /// The sentence that asks for what Sidewinder does.
     pub rule: &'static str,
-    /// Whether the outputs differ in this way.
-    pub holds: fn(&Pair<'_>) -> bool,
+    /// Whether Linux differs in this way.
+    holds: fn(&Pair<'_>) -> bool,
 }
 
 /// A packet and both outputs.
 #[derive(Debug)]
 pub struct Pair<'a> {
-    /// The behavior under test.
-    pub subject: Subject,
-    /// What was sent.
-    pub input: &'a [u8],
-    /// Its headers.
-    pub layout: Layout,
-    /// What Linux sent.
-    pub linux: &'a [Output],
-    /// What Sidewinder sent.
-    pub sidewinder: &'a [Output],
+    subject: Subject,
+    input: &'a [u8],
+    layout: Layout,
+    linux: &'a [Output],
+    sidewinder: &'a [Output],
+    fate: Fate,
 }
 
 impl<'a> Pair<'a> {
-    pub(super) fn new(
+    /// A packet, and what both routers made of it.
+    pub fn new(
         subject: Subject,
         input: &'a [u8],
         linux: &'a [Output],
         sidewinder: &'a [Output],
     ) -> Self {
-        Self { subject, input, layout: Layout::of(input), linux, sidewinder }
+        let (layout, fate) = (Layout::of(input), rfc::fate(subject, input));
+        Self { subject, input, layout, linux, sidewinder, fate }
+    }
+
+    /// Whether Sidewinder did what the RFCs ask.
+    fn is_right(&self) -> bool {
+        match self.fate.why {
+            // What the host's kernel sends back is its own matter, if it is an answer at all.
+            Why::Host => self.sidewinder.iter().all(|output| icmp(output).is_some()),
+            _ => self.sidewinder == self.fate.outputs,
+        }
+    }
+
+    /// Whether Linux sent an ICMPv6 error of this type and code, and nothing else.
+    fn linux_says(&self, kind: u8, code: u8) -> bool {
+        matches!(self.linux, [output] if icmp(output).is_some_and(|m| m[..2] == [kind, code]))
+    }
+
+    /// Whether both sent one frame on the same link, the same after `blur` was applied to both.
+    fn differ_only(&self, blur: impl Fn(&mut Vec<u8>)) -> bool {
+        let ([linux], [sidewinder]) = (self.linux, self.sidewinder) else { return false };
+        let (mut left, mut right) = (linux.clone(), sidewinder.clone());
+        blur(&mut left.frame);
+        blur(&mut right.frame);
+        left == right
+    }
+
+    fn has_hop_by_hop(&self) -> bool {
+        self.input.get(ETHERNET + 6) == Some(&next::HOP_BY_HOP)
+    }
+
+    /// Whether an SRH has anything after its segment list.
+    fn has_tlvs(&self) -> bool {
+        self.layout.outer().any(|header| {
+            let last = self.input.get(header.at + 4).copied().unwrap_or(0);
+            header.kind == Kind::Routing(SEGMENT_ROUTING)
+                && header.length > 8 + 16 * (usize::from(last) + 1)
+        })
+    }
+
+    /// Whether a header that Linux does not expect stands before the SRH that is processed.
+    fn has_header_before_srh(&self) -> bool {
+        let odd = |kind| matches!(kind, Kind::Fragment | Kind::Routing(_));
+        self.layout.outer().filter(|header| odd(header.kind)).count() > 1
     }
 }
 
-/// The first row that explains the outputs.
-pub(super) fn explain(pair: &Pair<'_>) -> Option<&'static Difference> {
+/// The first row that explains the outputs; none if Sidewinder did not do what it should.
+pub fn explain(pair: &Pair<'_>) -> Option<&'static Difference> {
+    if !pair.is_right() {
+        return None;
+    }
     DIFFERENCES.iter().find(|difference| (difference.holds)(pair))
 }
 
 /// Every intended difference.
-pub const DIFFERENCES: &[Difference] = &[];
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "SRH error answered",
+        rule: "RFC 8986, 4.1, S10 and 4.4, S03: \"Send an ICMP Parameter Problem to the Source Address \
+               with Code 0 (Erroneous header field encountered) and Pointer set to the Segments Left \
+               field, interrupt packet processing, and discard the packet\"",
+        holds: |pair| pair.fate.why == Why::SegmentsLeft,
+    },
+    Difference {
+        name: "upper-layer error answered",
+        rule: "RFC 8986, 4.1.1, S04: \"Send an ICMP Parameter Problem to the Source Address with \
+               Code 4 (SR Upper-layer Header Error) and Pointer set to the offset of the \
+               Upper-Layer header, interrupt packet processing, and discard the packet\"",
+        holds: |pair| pair.fate.why == Why::UpperLayer,
+    },
+    Difference {
+        name: "unknown routing type answered",
+        rule: "RFC 8200, 4.4: \"the node must discard the packet and send an ICMP Parameter \
+               Problem, Code 0, message to the packet's Source Address, pointing to the \
+               unrecognized Routing Type\"",
+        holds: |pair| pair.fate.why == Why::RoutingType,
+    },
+    Difference {
+        name: "SID answers ping",
+        rule: "RFC 8986, 4.1.1, S01: \"If (Upper-Layer header type is allowed by local \
+               configuration)\", and ICMPv6 is",
+        holds: |pair| pair.fate.why == Why::Echo,
+    },
+    Difference {
+        name: "address scope",
+        rule: "RFC 4291, 2.5.6: \"Routers must not forward any packets with Link-Local source or \
+               destination addresses to other links\"; 2.5.2: \"An IPv6 packet with a source address \
+               of unspecified must never be forwarded\"; no answer either",
+        holds: |pair| pair.fate.why == Why::Scope,
+    },
+    Difference {
+        name: "host address is no SID",
+        rule: "RFC 8754, 4.3.2: \"If Segments Left is zero, the node must ignore the routing header \
+               and proceed to process the next header in the packet\"; Linux decapsulates, and does \
+               not deliver to itself what a SID took out",
+        holds: |pair| pair.fate.why == Why::Host,
+    },
+    Difference {
+        name: "hop-by-hop options left alone",
+        rule: "RFC 8200, 4: \"nodes along a packet's delivery path only examine and process the \
+               Hop-by-Hop Options header if explicitly configured to do so\"",
+        holds: |pair| {
+            pair.has_hop_by_hop()
+                && (pair.linux.is_empty() || (0..3).any(|code| pair.linux_says(4, code)))
+        },
+    },
+    Difference {
+        name: "payload length 0 is no jumbogram",
+        rule: "RFC 8200, 3: \"Length of the IPv6 payload, i.e., the rest of the packet following this \
+               IPv6 header, in octets\"; Linux goes by the frame when Hop-by-Hop Options follow",
+        holds: |pair| pair.has_hop_by_hop() && pair.input[ETHERNET + 4..ETHERNET + 6] == [0, 0],
+    },
+    Difference {
+        name: "TLVs not processed",
+        rule: "RFC 8754, 4.3.1.1, S06: \"If local configuration requires TLV processing\", and it does \
+               not; Linux drops what it cannot read there",
+        holds: |pair| pair.linux.is_empty() && pair.has_tlvs(),
+    },
+    Difference {
+        name: "hop limit first",
+        rule: "RFC 8986, 4.1, S05: \"If (IPv6 Hop Limit <= 1) { Send an ICMP Time Exceeded message to \
+               the Source Address\", before the SRH is looked into and the packet is changed",
+        holds: |pair| pair.subject.family() == Family::Endpoint && pair.fate.why == Why::HopLimit,
+    },
+    Difference {
+        name: "hop limit at every SID",
+        rule: "RFC 8986, 4.1, S12: \"Decrement IPv6 Hop Limit by 1\", also where the next segment is on \
+               the same node",
+        holds: |pair| {
+            pair.subject.family() == Family::Endpoint
+                && pair.differ_only(|frame| frame[ETHERNET + 7] = 0)
+        },
+    },
+    Difference {
+        name: "SRH behind other headers",
+        rule: "RFC 8200, 4.4: \"If Segments Left is zero, the node must ignore the Routing header and \
+               proceed to process the next header in the packet\"; 8986, 4.16.1: \"Update the Next \
+               Header field in the preceding header\"; Linux pops only a first SRH, and not behind a \
+               Fragment header",
+        holds: |pair| {
+            pair.subject == Subject::EndPsp && pair.linux.is_empty() && pair.has_header_before_srh()
+        },
+    },
+    Difference {
+        name: "inner packet has its own length",
+        rule: "RFC 8200, 3: \"Length of the IPv6 payload, i.e., the rest of the packet following this \
+               IPv6 header, in octets\": what is cut short is no packet, what follows is no part of it, \
+               and a version other than 6 is no IPv6; Linux forwards all of them",
+        holds: |pair| {
+            pair.subject.family() == Family::Decap && pair.fate.changed && !pair.linux.is_empty()
+        },
+    },
+    Difference {
+        name: "fragments are not decapsulated",
+        rule: "RFC 8200, 4.5: \"At the destination, fragment packets are reassembled into their \
+               original, unfragmented form\"; a SID does not, and takes nothing out of a part",
+        holds: |pair| {
+            pair.subject.family() == Family::Decap && pair.fate.why == Why::NothingToProcess
+        },
+    },
+    Difference {
+        name: "IPv4 is forwarded",
+        rule: "RFC 8986, 4.5, S03: \"Forward the exposed IPv4 packet to the L3 adjacency J\"; Linux \
+               reads what the outer header left behind as IPv4 options, and drops it",
+        holds: |pair| {
+            pair.subject == Subject::EndDx4
+                && pair.fate.why == Why::Forwarded
+                && pair.linux.is_empty()
+        },
+    },
+    Difference {
+        name: "hop limits of H.Encaps",
+        rule: "RFC 8986, 5.1, S03: \"Set outer Payload Length, Traffic Class, Hop Limit, and Flow Label \
+               fields\" and S05: \"Decrement inner IPv6 Hop Limit\"; Linux copies it out and \
+               decrements the outer one",
+        holds: |pair| {
+            !pair.subject.segments().is_empty()
+                && pair.differ_only(|frame| {
+                    let inner = Layout::of(frame).inner().map_or(ETHERNET, |header| header.at);
+                    frame[ETHERNET + 7] = 0;
+                    frame[inner + 7] = 0;
+                })
+        },
+    },
+    Difference {
+        name: "headend answers",
+        rule: "RFC 4443, 3.3: \"it MUST discard the packet and originate an ICMPv6 Time Exceeded message \
+               with Code 0 to the source of the packet\", and 3.2, Packet Too Big; Linux sends them to \
+               the outer source, itself",
+        holds: |pair| {
+            let owed = matches!(pair.fate.why, Why::HopLimit | Why::TooBig);
+            !pair.subject.segments().is_empty() && owed && pair.linux.is_empty()
+        },
+    },
+    Difference {
+        name: "quoted as received",
+        rule: "RFC 4443, 2.4 (c): \"Every ICMPv6 error message (type < 128) MUST include as much of \
+               the IPv6 offending (invoking) packet (the packet that caused the error) as possible\"",
+        holds: |pair| match (pair.linux, pair.sidewinder) {
+            ([linux], [sidewinder]) if pair.fate.changed => {
+                match (icmp(linux), icmp(sidewinder)) {
+                    // The same but for the checksum and the quotation.
+                    (Some(linux), Some(sidewinder)) => {
+                        linux[0] < 128
+                            && linux[..2] == sidewinder[..2]
+                            && linux[4..8] == sidewinder[4..8]
+                    }
+                    _ => false,
+                }
+            }
+            _ => false,
+        },
+    },
+];
+
+/// The ICMPv6 message of a frame that has nothing but that after its IPv6 header.
+fn icmp(output: &Output) -> Option<&[u8]> {
+    let packet = output.frame.get(ETHERNET..)?;
+    let message = packet.get(IPV6..).filter(|message| message.len() >= 8)?;
+    (packet[6] == next::ICMP6).then_some(message)
+}

@@ -1,7 +1,9 @@
 //! The same packets into two routers, and the judgement of what comes out.
 
+pub mod chain;
 pub mod differences;
 pub mod report;
+pub mod rfc;
 pub mod side;
 pub mod subject;
 

@@ -60,6 +60,19 @@ pub enum Family {
     Decap,
 }
 
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// To the neighbour on the link of this number.
+    Link(usize),
+    /// To the subject's SID.
+    Sid,
+    /// Into the subject's policy.
+    Policy,
+    /// To the router itself.
+    Router,
+}
+
 impl Subject {
     /// Every subject that Linux has too.
     pub const ALL: [Self; 14] = [
@@ -101,6 +114,30 @@ impl Subject {
             _ => "fc00:0:1:e::",
         };
         text.parse().unwrap_or(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// Where a table leads an address, as [`ROUTES`] and this subject's own routes have it.
+    pub fn route(self, table: &str, address: Ipv6Addr) -> Option<Hop> {
+        let within = |prefix: &str| {
+            let prefix = prefix.strip_suffix("/48").and_then(|prefix| prefix.parse().ok());
+            prefix.is_some_and(|prefix: Ipv6Addr| prefix.segments()[..3] == address.segments()[..3])
+        };
+        if table == "main" {
+            if address.to_string() == ROUTER {
+                return Some(Hop::Router);
+            }
+            match self.family() {
+                Family::Endpoint | Family::Decap if address == self.target() => {
+                    return Some(Hop::Sid);
+                }
+                Family::Transit if !self.segments().is_empty() && within("2001:db8:e::/48") => {
+                    return Some(Hop::Policy);
+                }
+                _ => {}
+            }
+        }
+        let (_, _, link, _) = ROUTES.iter().find(|row| row.3 == table && within(row.0))?;
+        LINKS.iter().position(|name| name == link).map(Hop::Link)
     }
 
     /// The segments that an encapsulating subject writes, first to last.

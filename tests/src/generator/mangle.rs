@@ -164,12 +164,12 @@ fn near(entries: usize, rng: &mut Rng) -> u8 {
 fn whole_frame(frame: &mut Vec<u8>, rng: &mut Rng) -> String {
     match rng.below(10) {
         0..4 => {
-            let length = ETHERNET + rng.below(frame.len() - ETHERNET);
+            let length = ETHERNET + rng.below((frame.len() - ETHERNET).max(1));
             frame.truncate(length);
             format!("cut to {length} bytes")
         }
         4 | 5 => {
-            let length = ETHERNET + rng.below(frame.len() - ETHERNET);
+            let length = ETHERNET + rng.below((frame.len() - ETHERNET).max(1));
             frame.truncate(length);
             if let Some(payload) = length.checked_sub(ETHERNET + IPV6) {
                 let payload = u16::try_from(payload).unwrap_or(0);

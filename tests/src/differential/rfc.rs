@@ -1,0 +1,424 @@
+//! What the RFCs ask a router to do with a packet, written from their text and not from either of
+//! the two routers. Where they leave a choice, this is Sidewinder's documented one.
+
+use std::net::Ipv6Addr;
+
+use super::chain::{self, Broken};
+use super::side::Output;
+use super::subject::{Family, Hop, ROUTER, Subject};
+use crate::lab::star::{ROUTER_MACS, WORLD_MACS};
+use crate::packet::build::{Ipv6, Layer, Srh, packet};
+use crate::packet::{ETHERNET, IPV6, checksum, mac, next};
+
+/// Look-ups that a packet may need here before it is taken for one that runs in circles.
+const PASSES: usize = 16;
+/// MTU of every link.
+const MTU: usize = 1500;
+/// Hop limit of what the router itself sends.
+const HOPS: u8 = 64;
+/// Longest ICMPv6 error (RFC 4443, 2.4 (c)).
+const LONGEST_ERROR: usize = 1280;
+
+/// What decided a packet's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It was forwarded.
+    Forwarded,
+    /// Its hop limit was used up: Time Exceeded.
+    HopLimit,
+    /// Segments Left or Last Entry do not fit the SRH: Parameter Problem, code 0.
+    SegmentsLeft,
+    /// A routing header that is not known has segments left: Parameter Problem, code 0.
+    RoutingType,
+    /// The SID does not take the upper layer: Parameter Problem, code 4.
+    UpperLayer,
+    /// No route: Destination Unreachable.
+    NoRoute,
+    /// It does not fit the link: Packet Too Big.
+    TooBig,
+    /// An echo request to a SID: its reply.
+    Echo,
+    /// The host's kernel is to process it.
+    Host,
+    /// A fragment, or nothing, for a SID to process.
+    NothingToProcess,
+    /// Addresses that a router does not forward.
+    Scope,
+    /// It is no packet, or not for this router.
+    NoPacket,
+    /// It runs in circles on this node.
+    Circles,
+}
+
+/// What is to come of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fate {
+    /// What is to leave.
+    pub outputs: Vec<Output>,
+    /// Why.
+    pub why: Why,
+    /// Whether the router changed the packet before it decided (a SID's or a headend's work).
+    pub changed: bool,
+}
+
+/// The fate of a frame that comes in on in0.
+pub fn fate(subject: Subject, input: &[u8]) -> Fate {
+    let mut way = Way {
+        subject,
+        packet: input.get(ETHERNET..).unwrap_or_default().to_vec(),
+        received: Vec::new(),
+        table: "main",
+        home: "main",
+        spent: false,
+        pushed: 0,
+        answering: None,
+        changed: false,
+    };
+    let (link, why) = match input.get(..ETHERNET) {
+        Some(header) if header[..6] == mac(ROUTER_MACS[0]) && header[12..] == [0x86, 0xdd] => {
+            way.enter().map_or_else(|why| (None, why), |()| way.go())
+        }
+        _ => (None, Why::NoPacket),
+    };
+    let outputs = link.map(|link| {
+        let kind: [u8; 2] = if way.packet[0] >> 4 == 6 { [0x86, 0xdd] } else { [8, 0] };
+        let mut frame = [mac(WORLD_MACS[link]), mac(ROUTER_MACS[link])].concat();
+        frame.extend(kind);
+        frame.extend(&way.packet);
+        Output { link, frame }
+    });
+    let why = way.answering.unwrap_or(why);
+    Fate { outputs: outputs.into_iter().collect(), why, changed: way.changed }
+}
+
+/// A packet on its way through the router.
+struct Way {
+    subject: Subject,
+    packet: Vec<u8>,
+    /// The packet that an error quotes.
+    received: Vec<u8>,
+    table: &'static str,
+    /// Table that an answer to its source is looked up in.
+    home: &'static str,
+    /// Whether this node has taken from its hop limit already.
+    spent: bool,
+    /// Bytes that were pushed in front of what was received.
+    pushed: usize,
+    /// Why it has become an answer, if it has.
+    answering: Option<Why>,
+    changed: bool,
+}
+
+/// What is to be done after one step.
+enum Step {
+    /// Look the destination up.
+    LookUp,
+    /// Send it to this link's neighbour.
+    Send(usize),
+    /// The end, without an answer.
+    End(Why),
+    /// The end, and an error to the source: type, code, value.
+    Refuse(Why, u8, u8, u32),
+}
+
+use Step::{End, LookUp, Refuse, Send};
+
+const NO_ROUTE: Step = Refuse(Why::NoRoute, 1, 0, 0);
+const TIME_EXCEEDED: Step = Refuse(Why::HopLimit, 3, 0, 0);
+
+impl Way {
+    /// Checks an IP packet that enters, from a link or from an encapsulation, and cuts it to its
+    /// length.
+    fn enter(&mut self) -> Result<(), Why> {
+        let length = match self.packet.first().map(|byte| byte >> 4) {
+            Some(6) if self.packet.len() >= IPV6 => {
+                IPV6 + usize::from(u16::from_be_bytes([self.packet[4], self.packet[5]]))
+            }
+            Some(4) if self.packet.len() >= 20 => {
+                let header = usize::from(self.packet[0] & 0xf) * 4;
+                let total = usize::from(u16::from_be_bytes([self.packet[2], self.packet[3]]));
+                let sound = (20..=total).contains(&header)
+                    && self.packet.get(..header).is_some_and(|bytes| checksum::plain(bytes) == 0);
+                if !sound {
+                    return Err(Why::NoPacket);
+                }
+                total
+            }
+            _ => return Err(Why::NoPacket),
+        };
+        if length > self.packet.len() {
+            return Err(Why::NoPacket);
+        }
+        self.packet.truncate(length);
+        self.received = self.packet.clone();
+        if self.is_v6() && (out_of_scope(self.source()) || out_of_scope(self.destination())) {
+            return Err(Why::Scope);
+        }
+        Ok(())
+    }
+
+    fn go(&mut self) -> (Option<usize>, Why) {
+        let mut step = LookUp;
+        for _ in 0..=2 * PASSES {
+            step = match step {
+                LookUp => self.look_up(),
+                Send(link) => match self.send() {
+                    Ok(()) => return (Some(link), Why::Forwarded),
+                    Err(step) => step,
+                },
+                End(why) => return (None, why),
+                Refuse(why, kind, code, value) => {
+                    if self.answering.is_some() || !self.refuse(kind, code, value) {
+                        return (None, why);
+                    }
+                    self.answering = Some(why);
+                    LookUp
+                }
+            };
+        }
+        (None, Why::Circles)
+    }
+
+    fn look_up(&mut self) -> Step {
+        if !self.is_v6() {
+            // No IPv4 routes here.
+            return End(Why::NoRoute);
+        }
+        match self.subject.route(self.table, self.destination()) {
+            None => NO_ROUTE,
+            Some(Hop::Link(link)) => Send(link),
+            Some(Hop::Policy) => self.encapsulate(),
+            Some(Hop::Sid) => match chain::read(&self.packet) {
+                Ok(chain) if self.subject.family() == Family::Endpoint => self.endpoint(chain),
+                Ok(chain) => self.decapsulate(chain),
+                Err(broken) => refuse_broken(broken),
+            },
+            Some(Hop::Router) => match chain::read(&self.packet) {
+                // RFC 8754, 4.3.2: an address of the node that is no SID.
+                Ok(chain::Chain { srh: Some(at), .. }) => {
+                    Refuse(Why::RoutingType, 4, 0, value(at + 2))
+                }
+                Err(broken) if self.packet[6] >= next::ROUTING || self.packet[6] == 0 => {
+                    refuse_broken(broken)
+                }
+                _ => End(Why::Host),
+            },
+        }
+    }
+
+    /// RFC 8986, 4.1, and PSP, 4.16.1.
+    fn endpoint(&mut self, chain: chain::Chain) -> Step {
+        let Some(at) = chain.srh else { return self.upper_layer(chain) };
+        if self.packet[7] <= 1 {
+            return TIME_EXCEEDED;
+        }
+        let [length, left, last] = [1, 3, 4].map(|field| i32::from(self.packet[at + field]));
+        let max_last = length / 2 - 1;
+        if last > max_last || left > last + 1 {
+            return Refuse(Why::SegmentsLeft, 4, 0, value(at + 3));
+        }
+        (self.changed, self.spent) = (true, true);
+        self.packet[7] -= 1;
+        self.packet[at + 3] -= 1;
+        let segment = at + 8 + usize::from(self.packet[at + 3]) * 16;
+        if out_of_scope(address_at(&self.packet, segment)) {
+            return End(Why::Scope);
+        }
+        self.packet.copy_within(segment..segment + 16, 24);
+        if self.subject == Subject::EndPsp && self.packet[at + 3] == 0 {
+            self.packet[chain.announced] = self.packet[at];
+            self.packet.drain(at..at + (usize::from(self.packet[at + 1]) + 1) * 8);
+            self.set_length();
+        }
+        match self.subject {
+            Subject::EndX => Send(2),
+            Subject::EndT => {
+                self.table = "100";
+                LookUp
+            }
+            _ => LookUp,
+        }
+    }
+
+    /// RFC 8986, 4.4 to 4.6.
+    fn decapsulate(&mut self, chain: chain::Chain) -> Step {
+        if let Some(at) = chain.srh {
+            return Refuse(Why::SegmentsLeft, 4, 0, value(at + 3));
+        }
+        let (protocol, version) = match self.subject {
+            Subject::EndDx4 => (next::IPV4, 4),
+            _ => (next::IPV6, 6),
+        };
+        if chain.upper != protocol || chain.fragment {
+            return self.upper_layer(chain);
+        }
+        self.packet.drain(..chain.upper_at);
+        (self.changed, self.spent) = (true, false);
+        if self.packet.first().is_none_or(|byte| byte >> 4 != version) {
+            return End(Why::NoPacket);
+        }
+        if let Err(why) = self.enter() {
+            return End(why);
+        }
+        match self.subject {
+            Subject::EndDt6 => LookUp,
+            _ => Send(2),
+        }
+    }
+
+    /// RFC 8986, 4.1.1. Allowed is ICMPv6 only, and of that only what a SID answers.
+    fn upper_layer(&mut self, chain: chain::Chain) -> Step {
+        if chain.fragment {
+            return End(Why::NothingToProcess);
+        }
+        match chain.upper {
+            next::NONE => End(Why::NothingToProcess),
+            next::ICMP6 => self.echo(chain.upper_at),
+            _ => Refuse(Why::UpperLayer, 4, 4, value(chain.upper_at)),
+        }
+    }
+
+    fn echo(&mut self, at: usize) -> Step {
+        let (source, sid) = (self.source(), self.destination());
+        let message = self.packet[at..].to_vec();
+        let sound = checksum::upper_layer(source, sid, next::ICMP6, &message) == 0;
+        if message.len() < 8 || message[0] != 128 || !sound {
+            return End(Why::NothingToProcess);
+        }
+        let [_, a, b, c] = [self.packet[0], self.packet[1], self.packet[2], self.packet[3]];
+        let class = self.packet[0] << 4 | a >> 4;
+        let label = u32::from_be_bytes([0, a & 0xf, b, c]);
+        let header = Ipv6 { class, label, hops: HOPS, source: sid, destination: source };
+        let reply = Layer::Icmp6(129, message[1], message[4..].to_vec());
+        self.answer(packet(&[Layer::Ipv6(header), reply]));
+        self.answering = Some(Why::Echo);
+        LookUp
+    }
+
+    /// RFC 8986, 5.1 and 5.2.
+    fn encapsulate(&mut self) -> Step {
+        if !std::mem::replace(&mut self.spent, true) {
+            if self.packet[7] <= 1 {
+                return TIME_EXCEEDED;
+            }
+            self.packet[7] -= 1;
+        }
+        self.changed = true;
+        let way: Vec<Ipv6Addr> =
+            self.subject.segments().iter().map(|segment| address(segment)).collect();
+        let class = self.packet[0] << 4 | self.packet[1] >> 4;
+        let label = u32::from_be_bytes([0, self.packet[1] & 0xf, self.packet[2], self.packet[3]]);
+        let header = Ipv6 { class, label, hops: HOPS, ..Ipv6::new(address(ROUTER), way[0]) };
+        let mut layers = vec![Layer::Ipv6(header)];
+        let mut srh = Srh::starting(&way);
+        if let Subject::EncapsRed(_) = self.subject {
+            srh.list.pop();
+        }
+        if !srh.list.is_empty() {
+            layers.push(Layer::Srh(srh));
+        }
+        let inner = std::mem::take(&mut self.packet);
+        let length = inner.len();
+        layers.push(Layer::Raw(next::IPV6, inner));
+        self.packet = packet(&layers);
+        self.pushed += self.packet.len() - length;
+        LookUp
+    }
+
+    fn send(&mut self) -> Result<(), Step> {
+        let v6 = self.is_v6();
+        let hops = if v6 { 7 } else { 8 };
+        if !self.spent {
+            if self.packet[hops] <= 1 {
+                return Err(TIME_EXCEEDED);
+            }
+            self.packet[hops] -= 1;
+            if !v6 {
+                let header = usize::from(self.packet[0] & 0xf) * 4;
+                self.packet[10..12].fill(0);
+                let sum = checksum::plain(&self.packet[..header]);
+                self.packet[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
+        }
+        if self.packet.len() > MTU {
+            // What the packet as received may be long (RFC 2473, 7.1), never below IPv6's least.
+            return Err(Refuse(Why::TooBig, 2, 0, value((MTU - self.pushed).max(1280))));
+        }
+        Ok(())
+    }
+
+    /// Becomes the error about what was received, unless RFC 4443, 2.4 (e) forbids it.
+    fn refuse(&mut self, kind: u8, code: u8, parameter: u32) -> bool {
+        if self.received[0] >> 4 != 6 {
+            return false;
+        }
+        let source = address_at(&self.received, 8);
+        if source.is_unspecified() || source.is_loopback() || source.is_multicast() {
+            return false;
+        }
+        match chain::upper(&self.received) {
+            Some((next::ICMP6, at)) => {
+                // Neither an error nor a redirect; what is cut off before its type may be one.
+                if self.received.get(at).is_none_or(|kind| *kind < 128 || *kind == 137) {
+                    return false;
+                }
+            }
+            Some(_) => {}
+            None => return false,
+        }
+        let quoted = &self.received[..self.received.len().min(LONGEST_ERROR - IPV6 - 8)];
+        let body = [&parameter.to_be_bytes(), quoted].concat();
+        let header = Ipv6 { hops: HOPS, ..Ipv6::new(address(ROUTER), source) };
+        self.answer(packet(&[Layer::Ipv6(header), Layer::Icmp6(kind, code, body)]));
+        true
+    }
+
+    fn answer(&mut self, packet: Vec<u8>) {
+        (self.packet, self.table, self.spent) = (packet, self.home, true);
+    }
+
+    fn is_v6(&self) -> bool {
+        self.packet.first().is_some_and(|byte| byte >> 4 == 6)
+    }
+
+    fn source(&self) -> Ipv6Addr {
+        address_at(&self.packet, 8)
+    }
+
+    fn destination(&self) -> Ipv6Addr {
+        address_at(&self.packet, 24)
+    }
+
+    fn set_length(&mut self) {
+        let length = u16::try_from(self.packet.len() - IPV6).unwrap_or(u16::MAX);
+        self.packet[4..6].copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// Addresses that a router does not forward to or from (RFC 4291, 2.5.2, 2.5.3, 2.5.6; there is no
+/// multicast routing here).
+fn out_of_scope(address: Ipv6Addr) -> bool {
+    address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_unicast_link_local()
+}
+
+fn refuse_broken(broken: Broken) -> Step {
+    match broken {
+        Broken::Cut => End(Why::NoPacket),
+        Broken::RoutingType(at) => Refuse(Why::RoutingType, 4, 0, value(at)),
+    }
+}
+
+fn value(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn address(text: &str) -> Ipv6Addr {
+    text.parse().unwrap_or(Ipv6Addr::UNSPECIFIED)
+}
+
+fn address_at(packet: &[u8], at: usize) -> Ipv6Addr {
+    crate::packet::parse::address(packet, at).unwrap_or(Ipv6Addr::UNSPECIFIED)
+}
