@@ -105,7 +105,9 @@ pub fn decrement_ttl(header: &mut [u8]) {
     header[field::TTL] = header[field::TTL].wrapping_sub(1);
     let old = u16::from_be_bytes([header[10], header[11]]);
     // The word of TTL and protocol lost 0x0100, so the complement sum gains as much.
+    // 0xffff, the other zero of one's complement, carries as well: a header whose checksum is
+    // computed anew never has it.
     let sum = u32::from(old) + 0x0100;
-    let new = (sum + (sum >> 16)) as u16;
+    let new = (sum + u32::from(sum >= 0xffff)) as u16;
     header[10..12].copy_from_slice(&new.to_be_bytes());
 }
