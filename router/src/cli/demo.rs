@@ -100,7 +100,10 @@ fn show(
     reach(network, &traffic, stop)?;
     walk(network, &traffic, out)?;
     load(args, network, &traffic, stop, out)?;
-    if args.hold && !stop.requested() {
+    if stop.requested() {
+        return Ok(());
+    }
+    if args.hold {
         write!(out, "{}", report::look_around(network))?;
         out.flush()?;
         while !stop.wait(Duration::from_secs(1)) {

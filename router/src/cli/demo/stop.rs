@@ -1,11 +1,14 @@
 //! Ctrl-C, SIGTERM and a closed terminal, as a request to end.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// One Ctrl-C may arrive twice: from the terminal, and from `sudo` or `timeout` in between.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Whether the user wants to leave.
 #[derive(Debug, Clone)]
@@ -14,7 +17,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// From now on the first signal asks to end, and the second one ends without cleaning up.
+    /// From now on the first signal asks to end, and a later one ends without cleaning up.
     pub fn on_signals() -> anyhow::Result<Self> {
         let stop = Self { state: Arc::default() };
         let theirs = stop.clone();
@@ -59,14 +62,15 @@ fn listen(stop: &Stop, ready: &Ready) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let _ = ready.send(Ok(()));
+        let mut first: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = hang_up.recv() => {}
             }
-            if stop.requested() {
-                // Whoever asks twice does not want to wait. The routers die with this process, and
+            if first.get_or_insert_with(Instant::now).elapsed() > SAME_SIGNAL {
+                // Whoever asks again does not want to wait. The routers die with this process, and
                 // the next demo deletes the namespaces.
                 process::exit(1);
             }
