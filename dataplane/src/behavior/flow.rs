@@ -30,8 +30,8 @@ pub fn five_tuple(packet: &[u8]) -> u32 {
     }
     let Some(header) = ipv4::Ipv4::new_checked(packet) else { return 0 };
     let protocol = header.protocol();
-    let ports =
-        if header.is_later_fragment() { 0 } else { ports(packet, header.header_len(), protocol) };
+    // Only the first fragment has ports: without them, all fragments keep to one path.
+    let ports = if header.is_fragment() { 0 } else { ports(packet, header.header_len(), protocol) };
     mix(
         u128::from(header.source()),
         u128::from(header.destination()),

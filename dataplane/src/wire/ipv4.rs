@@ -61,10 +61,10 @@ impl<'a> Ipv4<'a> {
         self.0[field::FRAGMENT] & 0x40 != 0
     }
 
-    /// Whether the packet is a fragment that is not the first.
+    /// Whether the packet is a fragment, the first (more fragments follow) or a later one.
     #[inline]
-    pub fn is_later_fragment(&self) -> bool {
-        u16::from_be_bytes([self.0[6], self.0[7]]) & 0x1fff != 0
+    pub fn is_fragment(&self) -> bool {
+        u16::from_be_bytes([self.0[6], self.0[7]]) & 0x3fff != 0
     }
 
     /// Time to live.
