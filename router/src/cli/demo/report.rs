@@ -237,11 +237,6 @@ pub fn look_around(network: &Network) -> String {
         };
         let _ = writeln!(text, "  {} --socket {socket} {what}", program.display());
     }
-    let _ = writeln!(
-        text,
-        "  ip netns exec {} tcpdump -n -i detour     # in front of XDP: only what r2 sends",
-        network.node("r3").name()
-    );
     text
 }
 
