@@ -96,6 +96,7 @@ pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Nod
     header[0] = kind;
     header[1] = code;
     header[4..].copy_from_slice(&parameter.to_be_bytes());
+    packet.meta.key = source;
     write_checksum(packet);
     becomes_reply(packet, reason);
     true
@@ -133,6 +134,7 @@ pub fn echo_reply(packet: &mut Packet<'_>, offset: usize) -> Verdict {
     if let Some(header) = packet.bytes_mut().first_chunk_mut() {
         *header = reply.to_bytes();
     }
+    packet.meta.key = source;
     packet.set_byte(ipv6::HEADER_LEN, icmpv6::kind::ECHO_REPLY);
     write_checksum(packet);
     becomes_reply(packet, Reason::EchoRequest);

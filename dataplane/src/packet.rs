@@ -20,6 +20,8 @@ use crate::{
 /// What the pipeline remembers of a packet.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta {
+    /// The destination, left-aligned: the key of the next look-up.
+    pub key: u128,
     /// Offset of the IP header in the frame.
     pub head: u16,
     /// Offset of the first byte after the packet.
@@ -30,6 +32,8 @@ pub struct Meta {
     pub table: TableIndex,
     /// Table that belongs to the sender's network: where an answer is looked up.
     pub home: TableIndex,
+    /// Whether the header at the head is IPv6; otherwise it is IPv4.
+    pub v6: bool,
     /// Whether this node has taken its share of the hop limit already.
     pub hop_limit_spent: bool,
     /// Set where the packet has become an answer, and why.
@@ -48,6 +52,8 @@ pub struct Received {
     pub head: u16,
     /// Offset of the SRH that was changed, from the IP header; 0: none was.
     pub srh: u16,
+    /// Whether the header at the head was IPv6.
+    pub v6: bool,
     /// Hop limit, or TTL.
     pub hop_limit: u8,
     /// Segments Left of the changed SRH.
@@ -59,6 +65,34 @@ pub struct Received {
     pub popped_len: u16,
     /// Destination address.
     pub destination: u128,
+}
+
+impl Meta {
+    /// Of a packet that came in by `ingress`, from `head` to `tail`, not looked at yet.
+    #[inline(always)]
+    pub fn new(ingress: PortIndex, table: TableIndex, head: u16, tail: u16) -> Self {
+        Self {
+            key: 0,
+            head,
+            tail,
+            ingress,
+            table,
+            home: table,
+            v6: false,
+            hop_limit_spent: false,
+            reply: None,
+            received: Received {
+                head,
+                v6: false,
+                srh: 0,
+                hop_limit: 0,
+                segments_left: 0,
+                popped: 0,
+                popped_len: 0,
+                destination: 0,
+            },
+        }
+    }
 }
 
 impl Received {
@@ -137,9 +171,10 @@ impl Packet<'_> {
         ipv6::Ipv6::new_checked(self.bytes())
     }
 
-    /// Sets the IPv6 destination address.
+    /// Sets the IPv6 destination address, in the packet and for the next look-up.
     #[inline(always)]
     pub fn set_destination(&mut self, destination: [u8; 16]) {
+        self.meta.key = u128::from_be_bytes(destination);
         if let Some(field) = self.bytes_mut().get_mut(ipv6::field::DESTINATION..ipv6::HEADER_LEN) {
             field.copy_from_slice(&destination);
         }
@@ -154,11 +189,14 @@ impl Packet<'_> {
     }
 
     /// Remembers the packet as it is now as the one that was received: at the start, and where an
-    /// outer header came off.
+    /// outer header came off. The destination is the key of the next look-up.
     #[inline(always)]
-    pub fn remember(&mut self, destination: u128, hop_limit: u8) {
+    pub fn remember(&mut self, v6: bool, destination: u128, hop_limit: u8) {
+        self.meta.key = destination;
+        self.meta.v6 = v6;
         self.meta.received = Received {
             head: self.meta.head,
+            v6,
             srh: 0,
             hop_limit,
             segments_left: 0,
@@ -212,16 +250,16 @@ impl Packet<'_> {
                 self.frame.copy_within(kept..kept + len, head + popped);
             }
         }
-        match self.bytes().first().map(|byte| byte >> 4) {
-            Some(6) => {
-                self.set_destination(received.destination.to_be_bytes());
-                self.set_byte(ipv6::field::HOP_LIMIT, received.hop_limit);
-                if received.srh != 0 {
-                    let offset = usize::from(received.srh) + srh::field::SEGMENTS_LEFT;
-                    self.set_byte(offset, received.segments_left);
-                }
-            }
-            _ => self.set_byte(crate::wire::ipv4::field::TTL, received.hop_limit),
+        self.meta.v6 = received.v6;
+        if !received.v6 {
+            self.set_byte(crate::wire::ipv4::field::TTL, received.hop_limit);
+            return;
+        }
+        self.set_destination(received.destination.to_be_bytes());
+        self.set_byte(ipv6::field::HOP_LIMIT, received.hop_limit);
+        if received.srh != 0 {
+            let offset = usize::from(received.srh) + srh::field::SEGMENTS_LEFT;
+            self.set_byte(offset, received.segments_left);
         }
     }
 }
@@ -231,32 +269,15 @@ impl Packet<'_> {
 const SPARE: usize = 16;
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::frame::HEADROOM;
 
-    pub(crate) fn meta(len: usize) -> Meta {
+    fn meta(len: usize) -> Meta {
         let head = HEADROOM as u16 + 14;
-        Meta {
-            head,
-            tail: head + len as u16,
-            ingress: 0,
-            table: 0,
-            home: 0,
-            hop_limit_spent: false,
-            reply: None,
-            received: Received {
-                head,
-                srh: 0,
-                hop_limit: 0,
-                segments_left: 0,
-                popped: 0,
-                popped_len: 0,
-                destination: 0,
-            },
-        }
+        Meta::new(0, 0, head, head + len as u16)
     }
 
     proptest! {
@@ -292,7 +313,7 @@ pub(crate) mod tests {
             let mut packet = Packet { frame: &mut frame, meta: &mut meta };
             packet.bytes_mut().copy_from_slice(&bytes);
             let destination = ipv6::address_at(&bytes, 24);
-            packet.remember(destination, bytes[7]);
+            packet.remember(true, destination, bytes[7]);
             packet.remember_segments_left(offset, bytes[offset + 3]);
             packet.set_byte(offset + 3, 1);
             packet.set_byte(7, 9);

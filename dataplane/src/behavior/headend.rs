@@ -7,6 +7,7 @@ use crate::{
     counters::PacketCounters,
     fib::{Fib, FlowLabel, Policy, nexthop},
     packet::Packet,
+    pipeline::ip,
     verdict::{Reason, Verdict},
     wire::{ipv4, ipv6, protocol, srh},
 };
@@ -46,6 +47,8 @@ pub struct SegmentList {
     headers: Box<[u8]>,
     /// Where the inner protocol goes: Next Header of the SRH, or of the IPv6 header.
     protocol_at: usize,
+    /// The first segment.
+    first: u128,
     /// The segments, first to last.
     segs: Box<[u128]>,
     /// Packets and bytes that took the list.
@@ -83,7 +86,8 @@ impl SegmentList {
         };
         let mut headers = outer.to_bytes().to_vec();
         headers.extend(srh);
-        Self { headers: headers.into(), protocol_at, segs: segs.into(), counters }
+        let first = segs.first().copied().unwrap_or(0);
+        Self { headers: headers.into(), protocol_at, first, segs: segs.into(), counters }
     }
 
     /// Bytes the list adds to a packet.
@@ -120,7 +124,7 @@ fn try_encap(
         if let Some((destination, hop_limit)) =
             packet.ipv6().map(|header| (header.destination(), header.hop_limit()))
         {
-            packet.remember(destination, hop_limit);
+            packet.remember(true, destination, hop_limit);
         }
     }
     let (inner_protocol, class, inner_label) = spend_hop_limit(packet)?;
@@ -149,6 +153,8 @@ fn try_encap(
     room[..4].copy_from_slice(&ipv6::flow_word(class, label).to_be_bytes());
     room[4..6].copy_from_slice(&(payload_len as u16).to_be_bytes());
     room[list.protocol_at] = inner_protocol;
+    packet.meta.key = list.first;
+    packet.meta.v6 = true;
     Ok(())
 }
 
@@ -156,27 +162,13 @@ fn try_encap(
 /// says its protocol number, traffic class and flow label.
 #[inline(always)]
 fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
-    let spent = std::mem::replace(&mut packet.meta.hop_limit_spent, true);
-    let exceeded = Verdict::Refuse(Reason::HopLimitExceeded, 0);
-    let bytes = packet.bytes_mut();
-    if let Some(header) = ipv6::Ipv6::new_checked(bytes) {
-        let (class, label) = (header.traffic_class(), header.flow_label());
-        if !spent {
-            let hop_limit = header.hop_limit();
-            if hop_limit <= 1 {
-                return Err(exceeded);
-            }
-            bytes[ipv6::field::HOP_LIMIT] = hop_limit - 1;
-        }
-        return Ok((protocol::IPV6, class, label));
+    ip::spend_hop_limit(packet)?;
+    packet.meta.hop_limit_spent = true;
+    let bytes = packet.bytes();
+    if packet.meta.v6 {
+        let header = ipv6::Ipv6::new_checked(bytes).ok_or(Verdict::Drop(Reason::IpHeader))?;
+        return Ok((protocol::IPV6, header.traffic_class(), header.flow_label()));
     }
     let header = ipv4::Ipv4::new_checked(bytes).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    let (tos, ttl) = (header.tos(), header.ttl());
-    if !spent {
-        if ttl <= 1 {
-            return Err(exceeded);
-        }
-        ipv4::decrement_ttl(bytes);
-    }
-    Ok((protocol::IPV4, tos, 0))
+    Ok((protocol::IPV4, header.tos(), 0))
 }

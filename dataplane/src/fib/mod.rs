@@ -151,22 +151,6 @@ impl Fib {
         Self { health, ..Self::default() }
     }
 
-    /// The entry of the longest prefix that covers an IPv6 address.
-    #[inline]
-    pub fn lookup(&self, table: TableIndex, destination: u128) -> Entry {
-        self.tables
-            .get(usize::from(table))
-            .map_or(Entry::NONE, |table| table.v6.lookup(destination))
-    }
-
-    /// The entry of the longest prefix that covers an IPv4 address.
-    #[inline]
-    pub fn lookup_v4(&self, table: TableIndex, destination: u32) -> Entry {
-        self.tables
-            .get(usize::from(table))
-            .map_or(Entry::NONE, |found| found.v4.lookup(table::left_aligned(destination)))
-    }
-
     /// Applies a change. `fallback` is what [`lpm::Lpm::remove`] asks for, where the change
     /// removes a route.
     pub(crate) fn apply(&mut self, change: Change, fallback: Option<(u8, Entry)>) {

@@ -3,7 +3,7 @@
 use crate::{
     fib::table::left_aligned,
     packet::Packet,
-    verdict::Reason,
+    verdict::{Reason, Verdict},
     wire::{ipv4, ipv6},
 };
 
@@ -22,7 +22,7 @@ pub(crate) fn enter(packet: &mut Packet<'_>) -> Result<(), Reason> {
             return Err(Reason::Scope);
         }
         packet.truncate(len);
-        packet.remember(destination, hop_limit);
+        packet.remember(true, destination, hop_limit);
         return Ok(());
     }
     enter_v4(packet)
@@ -40,7 +40,7 @@ fn enter_v4(packet: &mut Packet<'_>) -> Result<(), Reason> {
         return Err(Reason::Scope);
     }
     packet.truncate(len);
-    packet.remember(left_aligned(destination), ttl);
+    packet.remember(false, left_aligned(destination), ttl);
     Ok(())
 }
 
@@ -55,4 +55,25 @@ pub(crate) const fn leaves_scope_v6(address: u128) -> bool {
 const fn leaves_scope_v4(address: u32) -> bool {
     let first = address >> 24;
     first == 0 || first == 127 || first >= 224 || address >> 16 == 0xa9fe
+}
+
+/// Takes one off the hop limit or TTL, unless this node has done so already.
+#[inline(always)]
+pub(crate) fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(), Verdict> {
+    if packet.meta.hop_limit_spent {
+        return Ok(());
+    }
+    let at = if packet.meta.v6 { ipv6::field::HOP_LIMIT } else { ipv4::field::TTL };
+    let v6 = packet.meta.v6;
+    let bytes = packet.bytes_mut();
+    let hop_limit = bytes.get_mut(at).ok_or(Verdict::Drop(Reason::IpHeader))?;
+    if *hop_limit <= 1 {
+        return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
+    }
+    if v6 {
+        *hop_limit -= 1;
+    } else {
+        ipv4::decrement_ttl(bytes);
+    }
+    Ok(())
 }

@@ -19,10 +19,10 @@ use crate::{
     },
     frame::{BURST, Burst, Frame, FreeList, PacketBuf},
     icmp,
-    packet::{Meta, Packet, Received},
+    packet::{Meta, Packet},
     port::{Punt, Umem},
     verdict::{Reason, Verdict},
-    wire::{ethernet, ext, ipv4, ipv6, protocol},
+    wire::{ethernet, ext, protocol},
 };
 
 pub(crate) mod ip;
@@ -132,7 +132,7 @@ impl Pipeline {
 
     /// Looks the pending packets up, acts, and says which of them are pending again.
     fn pass<U: Punt>(&mut self, pending: &Pending, context: &mut Context<'_, U>) -> Pending {
-        let entries = self.look_up(pending, context);
+        let entries = self.look_up(pending, context.fib);
         let mut again = Pending::new();
         for (&index, entry) in pending.iter().zip(entries) {
             let verdict = self.act(usize::from(index), entry, context);
@@ -144,53 +144,34 @@ impl Pipeline {
     }
 
     #[inline(always)]
-    fn look_up<U: Punt>(
-        &mut self,
-        pending: &Pending,
-        context: &mut Context<'_, U>,
-    ) -> [Entry; BURST] {
+    fn look_up(&self, pending: &Pending, fib: &Fib) -> [Entry; BURST] {
         let mut keys = [0; BURST];
         let mut entries = [Entry::NONE; BURST];
-        let table = |slot: &Slot| slot.meta.table;
-        let first = pending.first().map_or(0, |index| table(&self.slots[usize::from(*index)]));
+        let first = pending.first().map_or(0, |index| self.slots[usize::from(*index)].meta.table);
         let mut alike = true;
         for (key, index) in keys.iter_mut().zip(pending) {
-            let slot = &mut self.slots[usize::from(*index)];
-            alike &= table(slot) == first;
-            let packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-            match packet.ipv6() {
-                Some(header) => *key = header.destination(),
-                None => alike = false,
-            }
+            let meta = &self.slots[usize::from(*index)].meta;
+            alike &= meta.v6 && meta.table == first;
+            *key = meta.key;
         }
-        match context.fib.tables.get(usize::from(first)) {
+        match fib.tables.get(usize::from(first)) {
             Some(table) if alike => {
                 let count = pending.len();
                 table.v6.lookup_batch(&keys[..count], &mut entries[..count]);
             }
-            _ => self.look_up_each(pending, context, &mut entries),
+            _ => self.look_up_each(pending, fib, &mut entries),
         }
         entries
     }
 
     /// The look-up where the packets are of several tables, or IPv4.
     #[inline(never)]
-    fn look_up_each<U: Punt>(
-        &mut self,
-        pending: &Pending,
-        context: &mut Context<'_, U>,
-        entries: &mut [Entry; BURST],
-    ) {
+    fn look_up_each(&self, pending: &Pending, fib: &Fib, entries: &mut [Entry; BURST]) {
         for (entry, index) in entries.iter_mut().zip(pending) {
-            let slot = &mut self.slots[usize::from(*index)];
-            let table = slot.meta.table;
-            let packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-            *entry = match packet.ipv6() {
-                Some(header) => context.fib.lookup(table, header.destination()),
-                None => ipv4::Ipv4::new_checked(packet.bytes()).map_or(Entry::NONE, |header| {
-                    context.fib.lookup_v4(table, header.destination())
-                }),
-            };
+            let Meta { table, v6, key, .. } = self.slots[usize::from(*index)].meta;
+            if let Some(table) = fib.tables.get(usize::from(table)) {
+                *entry = if v6 { table.v6.lookup(key) } else { table.v4.lookup(key) };
+            }
         }
     }
 
@@ -300,7 +281,7 @@ impl Pipeline {
         let slot = &mut self.slots[index];
         let fib = context.fib;
         let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-        let ether_type = spend_hop_limit(&mut packet)?;
+        ip::spend_hop_limit(&mut packet)?;
         let group = fib.groups.get(group as usize).ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
         let id = group.pick(&fib.health, || flow::hash(packet.bytes())).map_err(
             |state| match state {
@@ -318,6 +299,7 @@ impl Pipeline {
         let room = self.room.get_mut(port).ok_or(down)?;
         *room = room.checked_sub(1).ok_or(Verdict::Drop(Reason::TxRingFull))?;
 
+        let ether_type = if packet.meta.v6 { ethernet::IPV6 } else { ethernet::IPV4 };
         let l2 = packet.push_front(ethernet::HEADER_LEN)?;
         l2[..12].copy_from_slice(&adjacency.l2);
         l2[12..].copy_from_slice(&ether_type.to_be_bytes());
@@ -357,29 +339,9 @@ impl Slot {
     #[inline(always)]
     fn new(packet: PacketBuf, ingress: PortIndex, settings: Option<PortSettings>) -> Self {
         let table: TableIndex = settings.map_or(0, |settings| settings.table);
-        let (head, tail) = (packet.head, packet.head.saturating_add(packet.len));
-        Self {
-            frame: packet.frame,
-            meta: Meta {
-                head,
-                tail,
-                ingress,
-                table,
-                home: table,
-                hop_limit_spent: false,
-                reply: None,
-                received: Received {
-                    head,
-                    srh: 0,
-                    hop_limit: 0,
-                    segments_left: 0,
-                    popped: 0,
-                    popped_len: 0,
-                    destination: 0,
-                },
-            },
-            egress: None,
-        }
+        let tail = packet.head.saturating_add(packet.len);
+        let meta = Meta::new(ingress, table, packet.head, tail);
+        Self { frame: packet.frame, meta, egress: None }
     }
 }
 
@@ -398,33 +360,6 @@ fn enter(packet: &mut Packet<'_>, settings: Option<PortSettings>) -> Result<(), 
         (ethernet::IPV6 | ethernet::IPV4, _) => Err(Reason::IpHeader),
         _ => Err(Reason::NotIp),
     }
-}
-
-/// Takes one off the hop limit or TTL, unless this node has done so already. Gives the packet's
-/// EtherType.
-#[inline(always)]
-fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<u16, Verdict> {
-    let spent = packet.meta.hop_limit_spent;
-    let bytes = packet.bytes_mut();
-    let exceeded = Verdict::Refuse(Reason::HopLimitExceeded, 0);
-    if let Some(header) = ipv6::Ipv6::new_checked(bytes) {
-        let hop_limit = header.hop_limit();
-        if !spent {
-            if hop_limit <= 1 {
-                return Err(exceeded);
-            }
-            bytes[ipv6::field::HOP_LIMIT] = hop_limit - 1;
-        }
-        return Ok(ethernet::IPV6);
-    }
-    let header = ipv4::Ipv4::new_checked(bytes).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    if !spent {
-        if header.ttl() <= 1 {
-            return Err(exceeded);
-        }
-        ipv4::decrement_ttl(bytes);
-    }
-    Ok(ethernet::IPV4)
 }
 
 /// Packet Too Big, with the MTU that the packet as received would have to fit: what was pushed
