@@ -18,6 +18,10 @@ use super::entry::Entry;
 /// Look-ups that go down the trie side by side, so that their cache misses overlap.
 const LANES: usize = 8;
 
+/// Nodes of a table that stays in the first-level cache: keys are looked up one after the other,
+/// and the processor overlaps them by itself.
+const IN_CACHE: usize = 256;
+
 /// A leaf word keeps the entry in the low bits, and above them how many bits of the node's byte
 /// its prefix fixes, less one: what lets a longer prefix of the node keep its slots.
 const LEN_SHIFT: u32 = Entry::BITS;
@@ -70,6 +74,8 @@ struct Node {
     children: Slots,
     /// The bits above the node, left-aligned, and zeros.
     prefix: u128,
+    /// Ones over the bits above the node.
+    mask: u128,
     /// Bytes above the node.
     depth: u8,
     /// Whether levels were left out between the parent and this node.
@@ -79,17 +85,37 @@ struct Node {
 
 impl Node {
     fn new(key: u128, depth: u8) -> Self {
-        Self { prefix: key & mask(8 * depth), depth, ..Self::default() }
+        let mask = mask(8 * depth);
+        Self { prefix: key & mask, mask, depth, ..Self::default() }
+    }
+
+    /// One step of a look-up: notes the leaf for `key`, which is also in `bytes`, and says which
+    /// child is next.
+    #[inline(always)]
+    fn step(&self, key: u128, bytes: &[u8; 16], best: &mut u32) -> Option<u32> {
+        if self.skips && !self.covers(key) {
+            return None;
+        }
+        let slot = self.slot_of(bytes);
+        if let Some(leaf) = self.leaves.find(slot) {
+            *best = leaf;
+        }
+        self.children.find(slot)
     }
 
     #[inline(always)]
     fn covers(&self, key: u128) -> bool {
-        (key ^ self.prefix) & mask(8 * self.depth) == 0
+        (key ^ self.prefix) & self.mask == 0
     }
 
-    #[inline(always)]
     fn slot(&self, key: u128) -> u8 {
-        byte(key, self.depth)
+        self.slot_of(&key.to_be_bytes())
+    }
+
+    /// The slot of a key in network byte order.
+    #[inline(always)]
+    fn slot_of(&self, key: &[u8; 16]) -> u8 {
+        key[usize::from(self.depth & 15)]
     }
 }
 
@@ -97,11 +123,6 @@ impl Node {
 #[inline(always)]
 pub(super) const fn mask(len: u8) -> u128 {
     if len == 0 { 0 } else { u128::MAX << (128 - len as u32) }
-}
-
-#[inline(always)]
-const fn byte(key: u128, index: u8) -> u8 {
-    (key >> (120 - 8 * (index as u32 & 15))) as u8
 }
 
 /// Items in one vector, handed out in blocks whose sizes are powers of two up to 256.
@@ -199,27 +220,25 @@ impl Lpm {
     /// The entry of the longest prefix that covers `key`, or [`Entry::NONE`].
     #[inline]
     pub fn lookup(&self, key: u128) -> Entry {
+        let bytes = key.to_be_bytes();
         let nodes = &self.nodes.items[..];
-        let mut node = &nodes[ROOT as usize];
         let mut best = 0;
-        loop {
-            let slot = node.slot(key);
-            if let Some(leaf) = node.leaves.find(slot) {
-                best = leaf;
-            }
-            let Some(child) = node.children.find(slot) else { break };
-            node = &nodes[child as usize];
-            if node.skips && !node.covers(key) {
-                break;
-            }
+        let mut next = Some(ROOT);
+        while let Some(node) = next.and_then(|index| nodes.get(index as usize)) {
+            next = node.step(key, &bytes, &mut best);
         }
         self.leaf(best)
     }
 
-    /// [`lookup`](Self::lookup) for many keys at once, side by side. `entries` is as long as
-    /// `keys`.
+    /// [`lookup`](Self::lookup) for many keys at once. `entries` is as long as `keys`.
     #[inline]
     pub fn lookup_batch(&self, keys: &[u128], entries: &mut [Entry]) {
+        if self.nodes.items.len() <= IN_CACHE {
+            for (key, entry) in keys.iter().zip(entries) {
+                *entry = self.lookup(*key);
+            }
+            return;
+        }
         for (keys, entries) in keys.chunks(LANES).zip(entries.chunks_mut(LANES)) {
             self.lookup_lanes(keys, entries);
         }
@@ -228,6 +247,10 @@ impl Lpm {
     #[inline]
     fn lookup_lanes(&self, keys: &[u128], entries: &mut [Entry]) {
         let nodes = &self.nodes.items[..];
+        let mut bytes = [[0; 16]; LANES];
+        for (bytes, key) in bytes.iter_mut().zip(keys) {
+            *bytes = key.to_be_bytes();
+        }
         let mut at = [ROOT; LANES];
         let mut best = [0u32; LANES];
         let mut active = (1u32 << keys.len()) - 1;
@@ -236,17 +259,9 @@ impl Lpm {
             while lanes != 0 {
                 let lane = lanes.trailing_zeros() as usize & (LANES - 1);
                 lanes &= lanes - 1;
-                let Some(&key) = keys.get(lane) else { continue };
                 let node = &nodes[at[lane] as usize];
-                if node.skips && !node.covers(key) {
-                    active &= !(1 << lane);
-                    continue;
-                }
-                let slot = node.slot(key);
-                if let Some(leaf) = node.leaves.find(slot) {
-                    best[lane] = leaf;
-                }
-                match node.children.find(slot) {
+                let key = u128::from_be_bytes(bytes[lane]);
+                match node.step(key, &bytes[lane], &mut best[lane]) {
                     Some(child) => at[lane] = child,
                     None => active &= !(1 << lane),
                 }

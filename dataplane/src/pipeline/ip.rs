@@ -48,6 +48,13 @@ fn enter_v4(packet: &mut Packet<'_>) -> Result<(), Reason> {
 /// and unspecified (RFC 4291, sections 2.5.2, 2.5.3 and 2.5.6).
 #[inline(always)]
 pub(crate) const fn leaves_scope_v6(address: u128) -> bool {
+    // All of them begin with 00, fe or ff.
+    let first = (address >> 120) as u8;
+    first.wrapping_sub(1) >= 0xfd && leaves_scope_for_sure_v6(address)
+}
+
+#[cold]
+const fn leaves_scope_for_sure_v6(address: u128) -> bool {
     address <= 1 || ipv6::is_multicast(address) || ipv6::is_link_local(address)
 }
 
