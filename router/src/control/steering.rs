@@ -75,17 +75,18 @@ fn changes<'a, T: Ord>(
     added.chain(old.difference(new).map(|item| (item, false)))
 }
 
-/// The host's own addresses, except those that are a local SID.
+/// The host's own addresses and its IPv4 subnets' broadcast addresses, except what is a local SID.
 fn hosts(control: &Control) -> BTreeSet<IpAddr> {
-    control
-        .ports
-        .own_addresses()
-        .iter()
+    let broadcasts = control.ports.connected().keys().filter_map(|prefix| match prefix {
+        IpNet::V4(prefix) if prefix.prefix_len() < 31 => Some(IpAddr::V4(prefix.broadcast())),
+        _ => None,
+    });
+    let own = control.ports.own_addresses().iter().copied();
+    own.chain(broadcasts)
         .filter(|address| {
-            let key = Key { table: Key::MAIN, prefix: (**address).into() };
+            let key = Key { table: Key::MAIN, prefix: (*address).into() };
             !matches!(control.rib.best(&key).map(|best| &best.target), Some(Target::Sid(_)))
         })
-        .copied()
         .collect()
 }
 
