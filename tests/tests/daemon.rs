@@ -113,7 +113,7 @@ fn says_what_it_got() -> Outcome {
     let lab = lab()?;
     let daemon = Daemon::start(lab.node("router"), &toml())?;
     let log = daemon.log().to_lowercase();
-    for word in LINKS.into_iter().chain(["veth", "native", "copy", "queue"]) {
+    for word in LINKS.into_iter().chain(["veth", "driver", "copy", "queue", "worker 0"]) {
         assert!(log.contains(word), "nothing of `{word}` in the start-up report:\n{log}");
     }
     Ok(())

@@ -28,7 +28,7 @@ pub enum Broken {
     RoutingType(usize),
 }
 
-/// Reads the chain of a packet that is cut to its payload length.
+/// Reads the chain of a packet that is cut to its payload length: C-001, C-003, C-008.
 pub fn read(packet: &[u8]) -> Result<Chain, Broken> {
     let mut chain = Chain { srh: None, announced: 0, upper: 0, upper_at: 0, fragment: false };
     let (mut announced, mut at) = (6, IPV6);

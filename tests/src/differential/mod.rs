@@ -9,7 +9,7 @@ pub mod subject;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::generator::{self, Case};
 use crate::packet::tag;
@@ -82,6 +82,19 @@ impl Bench {
             next = last;
         }
         Ok(report)
+    }
+
+    /// Whether Sidewinder has counted every packet exactly once: as forwarded, given to the host,
+    /// answered or dropped.
+    pub fn counters_add_up(&self) -> Result<()> {
+        let daemon = self.other.daemon.as_ref().context("no daemon on this bench")?;
+        let text = daemon.command("show workers --json")?;
+        let workers: serde_json::Value = serde_json::from_str(&text)?;
+        let count =
+            |key: &str| workers[0][key].as_u64().with_context(|| format!("no {key} in {text}"));
+        let fates = count("forwarded")? + count("punted")? + count("replied")? + count("dropped")?;
+        ensure!(count("received")? == fates && fates > 0, "the counters do not add up: {text}");
+        Ok(())
     }
 
     /// Sends one packet, alone, and waits long for what comes out.

@@ -95,7 +95,7 @@ impl fmt::Display for Report {
             self.dropped
         )?;
         for (name, (rule, count)) in &self.intended {
-            write!(f, "\n  {count:5} {name}: {rule}")?;
+            write!(f, "\n{count:7} {name}\n          {rule}")?;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ const TIME_EXCEEDED: Step = Refuse(Why::HopLimit, 3, 0, 0);
 
 impl Way {
     /// Checks an IP packet that enters, from a link or from an encapsulation, and cuts it to its
-    /// length.
+    /// length: C-002, C-102.
     fn enter(&mut self) -> Result<(), Why> {
         let length = match self.packet.first().map(|byte| byte >> 4) {
             Some(6) if self.packet.len() >= IPV6 => {
@@ -193,20 +193,21 @@ impl Way {
                 Ok(chain) => self.decapsulate(chain),
                 Err(broken) => refuse_broken(broken),
             },
+            // The kernel is the first to see what is for the host, but for what begins with a routing
+            // header.
+            Some(Hop::Router) if self.packet[6] != next::ROUTING => End(Why::Host),
             Some(Hop::Router) => match chain::read(&self.packet) {
-                // RFC 8754, 4.3.2: an address of the node that is no SID.
+                // RFC 8754, 4.3.2: an address of the node that is no SID, C-020.
                 Ok(chain::Chain { srh: Some(at), .. }) => {
                     Refuse(Why::RoutingType, 4, 0, value(at + 2))
                 }
-                Err(broken) if self.packet[6] >= next::ROUTING || self.packet[6] == 0 => {
-                    refuse_broken(broken)
-                }
-                _ => End(Why::Host),
+                Ok(_) => End(Why::Host),
+                Err(broken) => refuse_broken(broken),
             },
         }
     }
 
-    /// RFC 8986, 4.1, and PSP, 4.16.1.
+    /// RFC 8986, 4.1, and PSP, 4.16.1: C-010 to C-015, C-050, C-051, C-070, C-071.
     fn endpoint(&mut self, chain: chain::Chain) -> Step {
         let Some(at) = chain.srh else { return self.upper_layer(chain) };
         if self.packet[7] <= 1 {
@@ -240,7 +241,7 @@ impl Way {
         }
     }
 
-    /// RFC 8986, 4.4 to 4.6.
+    /// RFC 8986, 4.4 to 4.6: C-034 to C-036, C-052 to C-054.
     fn decapsulate(&mut self, chain: chain::Chain) -> Step {
         if let Some(at) = chain.srh {
             return Refuse(Why::SegmentsLeft, 4, 0, value(at + 3));
@@ -266,7 +267,8 @@ impl Way {
         }
     }
 
-    /// RFC 8986, 4.1.1. Allowed is ICMPv6 only, and of that only what a SID answers.
+    /// RFC 8986, 4.1.1: C-007, C-030 to C-032. Allowed is ICMPv6 only, and of that only what a SID
+    /// answers.
     fn upper_layer(&mut self, chain: chain::Chain) -> Step {
         if chain.fragment {
             return End(Why::NothingToProcess);
@@ -278,6 +280,7 @@ impl Way {
         }
     }
 
+    /// RFC 4443, 4.2: C-033.
     fn echo(&mut self, at: usize) -> Step {
         let (source, sid) = (self.source(), self.destination());
         let message = self.packet[at..].to_vec();
@@ -295,7 +298,7 @@ impl Way {
         LookUp
     }
 
-    /// RFC 8986, 5.1 and 5.2.
+    /// RFC 8986, 5.1 and 5.2: C-080, C-082, C-084.
     fn encapsulate(&mut self) -> Step {
         if !std::mem::replace(&mut self.spent, true) {
             if self.packet[7] <= 1 {
@@ -325,6 +328,7 @@ impl Way {
         LookUp
     }
 
+    /// RFC 8200, 3, and RFC 4443, 3.2 and 3.3: C-063, C-100, C-160.
     fn send(&mut self) -> Result<(), Step> {
         let v6 = self.is_v6();
         let hops = if v6 { 7 } else { 8 };
@@ -347,7 +351,8 @@ impl Way {
         Ok(())
     }
 
-    /// Becomes the error about what was received, unless RFC 4443, 2.4 (e) forbids it.
+    /// Becomes the error about what was received, unless RFC 4443, 2.4 (e) forbids it: C-041 to
+    /// C-044.
     fn refuse(&mut self, kind: u8, code: u8, parameter: u32) -> bool {
         if self.received[0] >> 4 != 6 {
             return false;
@@ -396,7 +401,7 @@ impl Way {
 }
 
 /// Addresses that a router does not forward to or from (RFC 4291, 2.5.2, 2.5.3, 2.5.6; there is no
-/// multicast routing here).
+/// multicast routing here): C-161.
 fn out_of_scope(address: Ipv6Addr) -> bool {
     address.is_unspecified()
         || address.is_loopback()

@@ -3,7 +3,6 @@
 pub mod build;
 pub mod checksum;
 pub mod hex;
-pub mod icmp;
 pub mod parse;
 pub mod summary;
 pub mod tag;
