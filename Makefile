@@ -32,4 +32,4 @@ bench: build
 
 lint: setup
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --keep-going --workspace --all-targets -- -D warnings

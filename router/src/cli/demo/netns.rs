@@ -29,7 +29,7 @@ impl Netns {
     /// nobody to have the same ones.
     pub fn new(node: &str) -> anyhow::Result<Self> {
         let name = format!("{PREFIX}-{}-{node}", process::id());
-        execute(&mut command("ip").args(["netns", "add", &name]), "")?;
+        execute(command("ip").args(["netns", "add", &name]), "")?;
         let opened = File::open(Path::new(FOLDER).join(&name));
         let file = match opened {
             Ok(file) => file,
