@@ -16,7 +16,7 @@
 use super::entry::Entry;
 
 /// Look-ups that go down the trie side by side, so that their cache misses overlap.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 /// Nodes of a table that stays in the first-level cache: keys are looked up one after the other,
 /// and the processor overlaps them by itself.
@@ -26,7 +26,10 @@ const IN_CACHE: usize = 256;
 /// its prefix fixes, less one: what lets a longer prefix of the node keep its slots.
 const LEN_SHIFT: u32 = Entry::BITS;
 
-const ROOT: u32 = 0;
+/// A node with nothing below it: where look-ups that have ended wait for the others.
+const END: u32 = 0;
+
+const ROOT: u32 = 1;
 
 /// A set of slots that knows how many bits are set before each word.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +49,17 @@ impl Slots {
         (word >> bit & 1 != 0).then(|| {
             self.base + u32::from(self.before[index]) + (word & ((1 << bit) - 1)).count_ones()
         })
+    }
+
+    /// [`find`](Self::find) without a branch: all ones and the place, or zeros.
+    #[inline(always)]
+    fn find_masked(&self, slot: u8) -> (u32, u32) {
+        let index = usize::from(slot >> 6);
+        let bit = slot & 63;
+        let word = self.words[index];
+        let mask = ((word >> bit) as u32 & 1).wrapping_neg();
+        let before = u32::from(self.before[index]) + (word & ((1 << bit) - 1)).count_ones();
+        (mask, (self.base + before) & mask)
     }
 
     fn set(&mut self, slot: u8, on: bool) {
@@ -210,6 +224,8 @@ impl Lpm {
     /// An empty table.
     pub fn new() -> Self {
         let mut nodes = Arena::new();
+        // END and ROOT.
+        nodes.allocate(1);
         nodes.allocate(1);
         let mut leaves = Arena::new();
         // A place that no node owns: where look-ups without a leaf read.
@@ -244,27 +260,34 @@ impl Lpm {
         }
     }
 
+    /// All lanes go down a level at a time, without a branch that depends on what they find: a
+    /// processor that guesses wrong would wait for one lane's memory before it asks for the next
+    /// one's.
     #[inline]
     fn lookup_lanes(&self, keys: &[u128], entries: &mut [Entry]) {
         let nodes = &self.nodes.items[..];
+        let mut wanted = [0; LANES];
         let mut bytes = [[0; 16]; LANES];
-        for (bytes, key) in bytes.iter_mut().zip(keys) {
-            *bytes = key.to_be_bytes();
+        for (lane, key) in keys.iter().take(LANES).enumerate() {
+            wanted[lane] = *key;
+            bytes[lane] = key.to_be_bytes();
         }
         let mut at = [ROOT; LANES];
         let mut best = [0u32; LANES];
-        let mut active = (1u32 << keys.len()) - 1;
-        while active != 0 {
-            let mut lanes = active;
-            while lanes != 0 {
-                let lane = lanes.trailing_zeros() as usize & (LANES - 1);
-                lanes &= lanes - 1;
+        loop {
+            let mut moving = 0;
+            for lane in 0..LANES {
                 let node = &nodes[at[lane] as usize];
-                let key = u128::from_be_bytes(bytes[lane]);
-                match node.step(key, &bytes[lane], &mut best[lane]) {
-                    Some(child) => at[lane] = child,
-                    None => active &= !(1 << lane),
-                }
+                let covers = u32::from(node.covers(wanted[lane])).wrapping_neg();
+                let slot = node.slot_of(&bytes[lane]);
+                let (leaf_mask, leaf) = node.leaves.find_masked(slot);
+                let (_, child) = node.children.find_masked(slot);
+                best[lane] = leaf & covers | best[lane] & !(leaf_mask & covers);
+                at[lane] = child & covers;
+                moving |= at[lane];
+            }
+            if moving == END {
+                break;
             }
         }
         for (entry, best) in entries.iter_mut().zip(best) {

@@ -14,6 +14,7 @@ use sidewinder_dataplane::port::memory::CountingHost;
 use sidewinder_dataplane::verdict::Reason;
 
 use super::environment::Environment;
+use super::routes::{Numbers, Prefix, Routes};
 use super::scenario::Scenario;
 use crate::cli::table::Table;
 
@@ -32,9 +33,10 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Routes in the table.
-    #[arg(long, value_name = "N", default_values_t = [10])]
-    routes: Vec<usize>,
+    /// Routes in the table: so many, or those of a file with a prefix a line (gzip accepted). May
+    /// be given more than once.
+    #[arg(long, value_name = "N|FILE", default_value = "10")]
+    routes: Vec<Routes>,
     /// Measure these behaviors only (IPv6, End, End-PSP, End.X, End.DT6, …).
     #[arg(long, value_name = "NAME")]
     behavior: Vec<String>,
@@ -74,10 +76,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(!chosen.is_empty(), "no such behavior: there are {}", names());
     let environment = Environment::here();
     let mut results = Vec::new();
-    for count in &args.routes {
-        let routes = routes(*count);
+    for routes in &args.routes {
+        let routes = routes.load()?;
         for scenario in &chosen {
-            eprintln!("{} with {count} routes …", scenario.name());
+            eprintln!("{} with {} routes …", scenario.name(), routes.len());
             results.push(measure(*scenario, &routes, args.packets, environment.tsc_mhz)?);
         }
     }
@@ -103,43 +105,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A generator of numbers that look random, the same in every run (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-/// Prefixes in 2000::/4 with lengths as in the global table: half of them /48, the others /29 to
-/// /47.
-fn routes(count: usize) -> Vec<(u128, u8)> {
-    let mut numbers = Numbers(1);
-    (0..count)
-        .map(|_| {
-            let bits = numbers.next();
-            let len = match numbers.next() % 100 {
-                0..48 => 48,
-                48..60 => 32,
-                60..70 => 44,
-                70..80 => 40,
-                80..88 => 36,
-                88..94 => 46,
-                _ => 29,
-            };
-            let key = (u128::from(bits) << 64 | 0x2 << 124) & !(0xd << 124);
-            (key & (u128::MAX << (128 - len)), len as u8)
-        })
-        .collect()
-}
-
 fn measure(
     scenario: Scenario,
-    routes: &[(u128, u8)],
+    routes: &[Prefix],
     packets: usize,
     tsc_mhz: f64,
 ) -> anyhow::Result<Outcome> {
@@ -176,19 +144,14 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(scenario: Scenario, routes: &[(u128, u8)]) -> anyhow::Result<Self> {
+    fn new(scenario: Scenario, routes: &[Prefix]) -> anyhow::Result<Self> {
         let mut writer = scenario.fib(routes);
         let reader = writer.reader();
         let (umem, frames) = Umem::private(VECTOR as u32).context("no memory for packets")?;
         let counters = WorkerCounters::new(2);
         let mut numbers = Numbers(2);
-        let packets = (0..FLOWS)
-            .map(|flow| {
-                let (key, len) = routes[numbers.next() as usize % routes.len()];
-                let host = u128::from(numbers.next()) & (u128::MAX >> len);
-                scenario.packet(key | host, flow as u16)
-            })
-            .collect();
+        let packets =
+            (0..FLOWS).map(|flow| scenario.packet(numbers.address(routes), flow as u16)).collect();
         Ok(Self {
             umem,
             frames,
@@ -214,20 +177,22 @@ impl Rig {
             let mut sent: [Burst; VECTOR / BURST] = Default::default();
             for (burst, sent) in bursts.iter_mut().zip(&mut sent) {
                 self.pipeline.room.fill(BURST);
-                let mut context = Context {
-                    umem: &mut self.umem,
-                    fib,
-                    free: &mut self.free,
-                    punt: &mut host,
-                };
+                let mut context =
+                    Context { umem: &mut self.umem, fib, free: &mut self.free, punt: &mut host };
                 self.pipeline.process(0, burst, &mut context);
                 std::mem::swap(sent, &mut self.pipeline.out[1]);
             }
             elapsed += start.elapsed();
             let out: usize = sent.iter().map(|burst| burst.len()).sum();
-            ensure!(out == VECTOR, "{} of {VECTOR} packets were dropped: {}", VECTOR - out, self.reasons());
-            self.frames
-                .extend(sent.iter_mut().flat_map(|burst| burst.drain(..)).map(|packet| packet.frame));
+            ensure!(
+                out == VECTOR,
+                "{} of {VECTOR} packets were dropped: {}",
+                VECTOR - out,
+                self.reasons()
+            );
+            self.frames.extend(
+                sent.iter_mut().flat_map(|burst| burst.drain(..)).map(|packet| packet.frame),
+            );
         }
         Ok(elapsed.as_nanos() as f64 / (vectors * VECTOR) as f64)
     }

@@ -2,6 +2,8 @@
 
 pub mod core;
 pub mod environment;
+pub mod fib;
+pub mod routes;
 pub mod scenario;
 
 /// What to measure.
@@ -9,11 +11,14 @@ pub mod scenario;
 pub enum Bench {
     /// The pipeline alone, on packets in memory: cycles and nanoseconds per packet.
     Core(core::Args),
+    /// The look-up structure alone: look-ups and changes per second, memory.
+    Fib(fib::Args),
 }
 
 /// Measures.
 pub fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Core(args) => core::run(&args),
+        Bench::Fib(args) => fib::run(&args),
     }
 }

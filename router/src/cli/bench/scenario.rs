@@ -161,9 +161,7 @@ impl Scenario {
                 header.extend(&udp);
                 ip(customer, SID, protocol::ROUTING, &header)
             }
-            Self::EndDt6 | Self::EndDx6 => {
-                ip(customer, SID, protocol::IPV6, &inner(destination))
-            }
+            Self::EndDt6 | Self::EndDx6 => ip(customer, SID, protocol::IPV6, &inner(destination)),
             Self::EndDt6Srh => {
                 let mut header = srh::header(protocol::IPV6, &[SID], false);
                 header.extend(inner(destination));
