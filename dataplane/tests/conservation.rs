@@ -23,10 +23,10 @@ use support::{
 const PACKETS: u64 = 10_000_000;
 
 /// Frames of the worker's memory.
-const FRAMES: u32 = 1024;
+const FRAMES: u32 = 2048;
 
 /// Frames that the other ends of the ports keep for a while, at most.
-const KEPT: usize = 200;
+const KEPT: usize = 600;
 
 /// C-001, C-102: ten million packets of a random mix; after every round all frames are where they
 /// belong, and received = forwarded + punted + replied + dropped.
@@ -48,7 +48,10 @@ fn ten_million_packets() {
         router.worker.round();
         for port in 0..PORTS {
             // Now and then the other end is slow, and the port's ring fills up.
-            while random.below(160) != 0 && kept.len() < KEPT {
+            if random.below(4) == 0 {
+                continue;
+            }
+            while kept.len() < KEPT {
                 match router.take_sent(port, |bytes| check(port, bytes)) {
                     Some(frame) => kept.push((port, frame)),
                     None => break,
@@ -56,7 +59,7 @@ fn ten_million_packets() {
                 sent += 1;
             }
         }
-        while kept.len() > random.below(KEPT as u64) as usize {
+        while kept.len() > random.below(KEPT as u64 / 4) as usize {
             let (port, frame) = kept.swap_remove(random.below(kept.len() as u64) as usize);
             router.worker.ports[port].complete(frame);
         }
@@ -134,7 +137,7 @@ fn every_reason_occurred(router: &Router<Host>) {
         .collect();
     // The policies of this router all fit.
     assert_eq!(missing, [Reason::NoHeadroom.name()]);
-    assert!(counters.forwarded.get() > PACKETS / 10 && counters.punted.get() > 0);
+    assert!(counters.forwarded.get() > PACKETS / 5 && counters.punted.get() > 0);
 }
 
 /// A host that refuses a packet now and then.
@@ -147,13 +150,14 @@ struct Host {
 impl Punt for Host {
     fn punt(&mut self, _: &[u8]) -> bool {
         self.offered += 1;
-        let takes = self.offered % 16 != 0;
+        let takes = !self.offered.is_multiple_of(16);
         self.taken += u64::from(takes);
         takes
     }
 }
 
-/// One of the packets, three times out of four with up to four wrong bytes, or cut; or noise.
+/// One of the packets: half of them as they are, the others with up to four wrong bytes, cut, or
+/// noise.
 fn mangled(corpus: &[Vec<u8>], port: usize, random: &mut Random, frame: &mut Vec<u8>) {
     frame.clear();
     frame.extend(own_mac(port));
@@ -162,7 +166,7 @@ fn mangled(corpus: &[Vec<u8>], port: usize, random: &mut Random, frame: &mut Vec
     match random.below(16) {
         0 => frame[14..].iter_mut().for_each(|byte| *byte = random.next() as u8),
         1 => frame.truncate(random.below(frame.len() as u64 + 1) as usize),
-        2..12 => {
+        2..8 => {
             for _ in 0..=random.below(4) {
                 // Most of what matters is at the start.
                 let end = if random.below(4) == 0 { frame.len() } else { frame.len().min(120) };
@@ -188,22 +192,24 @@ fn corpus() -> Vec<Vec<u8>> {
     destinations.extend([OWN, segment(2, 1), segment(3, 1), 1 << 96, 0xff02 << 112 | 1]);
     for &to in &destinations {
         for (next, inner) in payloads() {
-            for hop_limit in [64, 1] {
+            for hop_limit in [64, 63, 255, 1] {
                 packets.push(ipv6(next, hop_limit, from, to, &inner));
                 for left in 0..4 {
-                    let segs = [segment(3, 9), sid(0xe1), to];
+                    let segs = [segment(3, 9), segment(2, 9), to];
                     let header = srh(next, &segs, left, 2, &inner);
                     packets.push(ipv6(43, hop_limit, from, to, &header));
                     packets.push(ipv6(0, hop_limit, from, to, &options(43, &header)));
                 }
-                let again = srh(next, &[sid(0xe0); 18], 17, 17, &inner);
-                packets.push(ipv6(43, 64, from, to, &again));
+                let again = srh(next, &[sid(0xe0), sid(0xe1), to], 2, 2, &inner);
+                packets.push(ipv6(43, hop_limit, from, to, &again));
                 let later = fragment(next, 3, false, &inner);
                 packets.push(ipv6(44, hop_limit, from, to, &later));
                 packets.push(ipv6(43, hop_limit, from, to, &srh(44, &[to, to], 0, 1, &later)));
             }
         }
     }
+    let round_and_round = srh(17, &[sid(0xe0); 18], 17, 17, &udp(1, b"hello"));
+    packets.push(ipv6(43, 64, from, sid(0xe0), &round_and_round));
     for to in [0xc633_6401, 0xcb00_7101, 0x0808_0808, 0xe000_0001] {
         packets.push(ipv4(17, 64, 0xc000_0201, to, &udp(1, b"hello")));
         packets.push(ipv4(17, 1, 0xc000_0201, to, &udp(1, &[7; 1440])));

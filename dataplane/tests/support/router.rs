@@ -42,9 +42,10 @@ pub const fn host(network: u16, host: u64) -> u128 {
 }
 
 /// Networks that are routed: 0xa through port 0, 0xb through port 2; 0xc, 0xd and 0xe are steered
-/// into policies of one, two and five segments, the last one reduced; the others are refused in
-/// one way or another.
-pub const NETWORKS: [u16; 12] = [0xa, 0xb, 0xc, 0xd, 0xe, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16];
+/// into policies of one, two and five segments, the last one reduced, 0xf into one of two lists with
+/// weights 3 and 1; the others are refused in one way or another.
+pub const NETWORKS: [u16; 13] =
+    [0xa, 0xb, 0xc, 0xd, 0xe, 0xf, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16];
 
 /// MAC address of a port.
 pub const fn own_mac(port: usize) -> [u8; 6] {
@@ -135,11 +136,11 @@ fn fib(flow_label: FlowLabel) -> Writer {
     writer.stage(Change::AddTable { number: 254 });
     writer.stage(Change::AddTable { number: 100 });
     writer.stage(Change::Node(Node { icmp_source: OWN, icmp_rate: 0, hop_limit: 64, flow_label }));
-    for port in 0..PORTS {
+    for (port, mtu) in MTUS.into_iter().enumerate() {
         let settings = PortSettings { mac: own_mac(port), table: 0 };
         writer.stage(Change::Port(port as u16, settings));
         let (neighbour, own) = (neighbour_mac(port), own_mac(port));
-        let adjacency = Adjacency::new(port as u16, neighbour, own, MTUS[port]);
+        let adjacency = Adjacency::new(port as u16, neighbour, own, mtu);
         writer.stage(Change::Adjacency(port as u32, adjacency));
         writer.stage(Change::Group(port as u32, Group::new(&[(port as u32, 1)])));
         health.set(port as u32, State::Up);
@@ -172,6 +173,7 @@ fn fib(flow_label: FlowLabel) -> Writer {
         (0, 0xc, Entry::encap(0)),
         (0, 0xd, Entry::encap(1)),
         (0, 0xe, Entry::encap(2)),
+        (0, 0xf, Entry::encap(3)),
         (0, 0x10, Entry::discard(Discard::Blackhole)),
         (0, 0x11, Entry::discard(Discard::Unreachable)),
         (0, 0x12, Entry::discard(Discard::Prohibit)),
@@ -184,9 +186,11 @@ fn fib(flow_label: FlowLabel) -> Writer {
     route(&mut writer, 0, segment(2, 0), 48, Entry::forward(1));
     route(&mut writer, 0, segment(3, 0), 48, Entry::forward(2));
     route(&mut writer, 0, OWN, 128, Entry::HOST);
-    for (network, entry) in
-        [(0xc000_0200u32, Entry::forward(0)), (0xc633_6400, Entry::forward(2)), (0xcb00_7100, Entry::encap(1))]
-    {
+    for (network, entry) in [
+        (0xc000_0200u32, Entry::forward(0)),
+        (0xc633_6400, Entry::forward(2)),
+        (0xcb00_7100, Entry::encap(1)),
+    ] {
         let key = left_aligned(network);
         writer.stage(Change::Route { table: 0, v4: true, key, len: 24, entry });
     }
@@ -197,12 +201,16 @@ fn fib(flow_label: FlowLabel) -> Writer {
 fn policies(writer: &mut Writer) {
     let one = vec![segment(3, 0xd2)];
     let two = vec![segment(2, 0xe), segment(3, 0xd2)];
-    let five = (1..6).map(|function| segment(2, function)).collect();
-    for (id, (mode, segs)) in
-        [(Mode::Encaps, one), (Mode::Encaps, two), (Mode::EncapsRed, five)].into_iter().enumerate()
-    {
-        let list = SegmentList::new(mode, &segs, OWN, 64, PacketCounters::new(1));
-        let policy = Policy { lists: vec![list], buckets: vec![0], table: 0 };
+    let five: Vec<u128> = (1..6).map(|function| segment(2, function)).collect();
+    let list = |mode, segs: &[u128]| SegmentList::new(mode, segs, OWN, 64, PacketCounters::new(1));
+    let policies = [
+        (vec![list(Mode::Encaps, &one)], vec![0]),
+        (vec![list(Mode::Encaps, &two)], vec![0]),
+        (vec![list(Mode::EncapsRed, &five)], vec![0]),
+        (vec![list(Mode::Encaps, &one), list(Mode::Encaps, &two)], vec![0, 0, 0, 1]),
+    ];
+    for (id, (lists, buckets)) in policies.into_iter().enumerate() {
+        let policy = Policy { lists, buckets, table: 0 };
         writer.stage(Change::Policy(id as u32, Some(policy)));
     }
 }

@@ -1,0 +1,98 @@
+//! Workers do not allocate: memory that is asked for on the packet path costs time that nobody can
+//! foresee.
+
+mod support;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use sidewinder_dataplane::{fib::FlowLabel, port::memory::CountingHost};
+use support::{
+    packet::{ethernet, icmpv6, ipv4, ipv6, srh, udp},
+    router::{OWN, PORTS, Router, Settings, host, neighbour_mac, own_mac, segment, sid},
+};
+
+/// Counts what each thread asks for.
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed to the system's allocator as it is, which keeps the trait's
+// promises; the counter is a plain number that needs no allocation of its own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller keeps the promises that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `alloc`, that is, from the system's allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Every kind of packet, a thousand times each: forwarded, encapsulated, decapsulated, answered,
+/// punted, dropped.
+#[test]
+fn rounds_do_not_allocate() {
+    let settings = Settings { frames: 512, ring: 128, flow_label: FlowLabel::Hash };
+    let mut router = Router::new(settings, CountingHost::default());
+    let packets: Vec<Vec<u8>> =
+        packets().iter().map(|packet| ethernet(own_mac(0), neighbour_mac(0), packet)).collect();
+    for _ in 0..1000 {
+        for packet in &packets {
+            assert!(router.offer(0, packet));
+        }
+        let before = ASKED.get();
+        router.worker.round();
+        assert_eq!(ASKED.get(), before);
+        for port in 0..PORTS {
+            while let Some(frame) = router.take_sent(port, |_| {}) {
+                router.worker.ports[port].complete(frame);
+            }
+        }
+        router.worker.round();
+    }
+    let counters = &router.worker.counters;
+    let counts = [&counters.forwarded, &counters.replied, &counters.punted, &counters.dropped];
+    assert_eq!(counts.map(|counter| counter.get()), [9000, 5000, 1000, 2000]);
+}
+
+fn packets() -> Vec<Vec<u8>> {
+    let (from, to) = (host(0xa, 1), host(0xb, 1));
+    let datagram = udp(1, b"hello");
+    let inner = ipv6(17, 64, from, to, &datagram);
+    let two = [segment(3, 9), sid(0xe0)];
+    let ping = icmpv6(from, sid(0xe0), [128, 0, 0, 0, 0, 1, 0, 1], b"ping");
+    vec![
+        // Forwarded.
+        ipv6(17, 64, from, to, &datagram),
+        ipv4(17, 64, 0xc000_0201, 0xc633_6401, &datagram),
+        ipv6(43, 64, from, sid(0xe0), &srh(17, &two, 1, 1, &datagram)),
+        ipv6(43, 64, from, sid(0xe1), &srh(17, &two, 1, 1, &datagram)),
+        ipv6(43, 64, from, sid(0xf0), &srh(17, &two, 1, 1, &datagram)),
+        ipv6(41, 64, from, sid(0xd2), &inner),
+        ipv6(17, 64, from, host(0xc, 1), &datagram),
+        ipv6(17, 64, from, host(0xd, 1), &datagram),
+        ipv6(17, 64, from, host(0xe, 1), &datagram),
+        // Answered.
+        ipv6(17, 1, from, to, &datagram),
+        ipv6(43, 64, from, sid(0xe0), &srh(17, &two, 9, 1, &datagram)),
+        ipv6(17, 64, from, sid(0xe0), &datagram),
+        ipv6(58, 64, from, sid(0xe0), &ping),
+        ipv6(17, 64, from, host(0x16, 1), &datagram),
+        // Punted.
+        ipv6(17, 64, from, OWN, &datagram),
+        // Dropped.
+        ipv6(59, 64, from, sid(0xe0), &[]),
+        ipv6(17, 64, from, host(0x10, 1), &datagram),
+    ]
+}
