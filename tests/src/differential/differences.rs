@@ -3,6 +3,7 @@
 //! Whatever Linux does, what Sidewinder sends must be what [`rfc`] says, byte for byte. A row then
 //! only tells why Linux does something else.
 
+use super::chain;
 use super::rfc::{self, Fate, Why};
 use super::side::Output;
 use super::subject::{Family, Subject};
@@ -222,6 +223,18 @@ pub const DIFFERENCES: &[Difference] = &[
                     frame[ETHERNET + 7] = 0;
                     frame[inner + 7] = 0;
                 })
+        },
+    },
+    Difference {
+        name: "no error about the unreadable",
+        rule: "RFC 4443, 2.4 (e.1): an error must not be sent as a result of receiving \"An ICMPv6 error \
+               message\", which a packet that ends before its upper layer is named may be",
+        holds: |pair| {
+            let packet = pair.input.get(ETHERNET..pair.layout.end).unwrap_or_default();
+            let error = |output| icmp(output).is_some_and(|message| message[0] < 128);
+            pair.sidewinder.is_empty()
+                && chain::upper(packet).is_none()
+                && pair.linux.iter().all(error)
         },
     },
     Difference {
