@@ -224,7 +224,7 @@ pub fn drops(changes: &[Snapshot]) -> String {
 /// What to do while the network stands.
 pub fn look_around(network: &Network) -> String {
     let mut text = "\nThe network stays until Ctrl-C. In another terminal, as root:\n".to_owned();
-    let program = std::env::current_exe().unwrap_or_else(|_| "sidewinder".into());
+    let program = program();
     let host = network.node("h1").name();
     let _ = writeln!(text, "  ip netns exec {host} ping 2001:db8:2::2");
     let _ = writeln!(text, "  ip netns exec {host} traceroute -n 2001:db8:2::2");
@@ -235,24 +235,30 @@ pub fn look_around(network: &Network) -> String {
             "r2" => "show sids",
             _ => "top",
         };
-        let _ = writeln!(text, "  {} --socket {socket} {what}", program.display());
+        let _ = writeln!(text, "  {program} --socket {socket} {what}");
     }
     text
 }
 
 /// What to do next.
 pub fn next_steps() -> String {
-    let program = std::env::current_exe().unwrap_or_else(|_| "sidewinder".into());
-    let program = program.display();
-    format!(
-        "
-Next:
-  sudo {program} demo --hold             keep the network, and look around in it
-  sudo {program} demo --rate 50000       more packets per second, each way
-  {program} check sidewinder.sample.toml      a configuration with every key, explained
-  {program} bench core                   what a core can do, without interfaces
-"
-    )
+    let program = program();
+    let mut text = "\nNext:\n".to_owned();
+    for (command, why) in [
+        ("demo --hold", "keep the network, and look around in it"),
+        ("demo --rate 50000", "more packets per second, each way"),
+        ("bench core", "what a core can do, without interfaces"),
+    ] {
+        let _ = writeln!(text, "  {:<50} {why}", format!("{program} {command}"));
+    }
+    text
+}
+
+/// How to call this program from here.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_else(|_| "sidewinder".into());
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(&path).display().to_string()
 }
 
 #[cfg(test)]
