@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 BINARY := target/release/sidewinder
 
-.PHONY: help setup build demo test bench lint
+.PHONY: help setup build demo test bench lint conformance
 
 help:
 	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
 	@echo 'make lint    format and lints only'
+	@echo 'make conformance   write docs/conformance.md anew, from the tests'
 
 setup:
 	@scripts/setup
@@ -33,3 +34,6 @@ bench: build
 lint: setup
 	cargo fmt --all --check
 	cargo clippy --locked --keep-going --workspace --all-targets -- -D warnings
+
+conformance: setup
+	UPDATE=1 cargo test --locked -p sidewinder --test conformance
