@@ -51,14 +51,16 @@ enum Step {
 #[inline(always)]
 fn advance(packet: &mut Packet<'_>, headers: &Headers, flavors: Flavors) -> Result<Step, Verdict> {
     let Some(offset) = headers.srh.map(usize::from) else { return Ok(Step::AtEnd) };
-    let bytes = packet.bytes();
     let truncated = Verdict::Drop(Reason::ExtensionHeader);
-    let header = bytes.get(offset..).and_then(srh::Srh::new_checked).ok_or(truncated)?;
+    let bytes = packet.bytes_mut();
+    let (fixed, rest) = bytes.split_first_chunk_mut::<{ ipv6::HEADER_LEN }>().ok_or(truncated)?;
+    let rest = rest.get_mut(offset - ipv6::HEADER_LEN..).ok_or(truncated)?;
+    let header = srh::Srh::new_checked(rest).ok_or(truncated)?;
     let left = header.segments_left();
     if left == 0 {
         return Ok(Step::AtEnd);
     }
-    let hop_limit = bytes[ipv6::field::HOP_LIMIT];
+    let hop_limit = fixed[ipv6::field::HOP_LIMIT];
     if hop_limit <= 1 {
         return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
     }
@@ -68,17 +70,19 @@ fn advance(packet: &mut Packet<'_>, headers: &Headers, flavors: Flavors) -> Resu
         return Err(inconsistent);
     }
     let next = header.segment(usize::from(left) - 1).ok_or(inconsistent)?;
-    if ip::leaves_scope_v6(u128::from_be_bytes(next)) {
+    let key = u128::from_be_bytes(next);
+    if ip::leaves_scope_v6(key) {
         // Whoever writes the list must not get around what `ip::enter` refuses.
         return Err(Verdict::Drop(Reason::Scope));
     }
     let (len, next_header) = (header.len(), header.next_header());
 
+    fixed[ipv6::field::HOP_LIMIT] = hop_limit - 1;
+    fixed[ipv6::field::DESTINATION..].copy_from_slice(&next);
+    rest[srh::field::SEGMENTS_LEFT] = left - 1;
     packet.remember_segments_left(offset, left);
+    packet.meta.key = key;
     packet.meta.hop_limit_spent = true;
-    packet.set_byte(ipv6::field::HOP_LIMIT, hop_limit - 1);
-    packet.set_byte(offset + srh::field::SEGMENTS_LEFT, left - 1);
-    packet.set_destination(next);
     if left == 1 && flavors.has(Flavors::PSP) {
         pop(packet, headers, offset, len, next_header)?;
     }
@@ -112,10 +116,14 @@ fn pop(
 fn at_end(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, onward: Verdict) -> Verdict {
     let inner = matches!(headers.upper, protocol::IPV6 | protocol::IPV4);
     if sid.flavors.has(Flavors::USD) && inner && !headers.fragment {
-        return match decap::decapsulate(packet, headers) {
-            Ok(()) => onward,
-            Err(verdict) => verdict,
-        };
+        if let Err(verdict) = decap::decapsulate(packet, headers) {
+            return verdict;
+        }
+        if let Verdict::Lookup(table) = onward {
+            // Errors about the inner packet go back where it belongs.
+            packet.meta.home = table;
+        }
+        return onward;
     }
     upper_layer(packet, headers)
 }

@@ -22,7 +22,7 @@ use crate::{
     packet::{Meta, Packet},
     port::{Punt, Umem},
     verdict::{Reason, Verdict},
-    wire::{ethernet, ext, protocol},
+    wire::{ethernet, ext},
 };
 
 pub(crate) mod ip;
@@ -375,8 +375,7 @@ fn too_big(meta: &Meta, mtu: u16) -> Verdict {
 /// segments left is refused here (RFC 8754, section 4.3.2; RFC 8200, section 4.4).
 #[cold]
 fn to_host(packet: &Packet<'_>) -> Verdict {
-    let Some(header) = packet.ipv6() else { return Verdict::Punt };
-    if header.next_header() < protocol::ROUTING && header.next_header() != protocol::HOP_BY_HOP {
+    if !packet.meta.v6 {
         return Verdict::Punt;
     }
     match ext::walk(packet.bytes()) {

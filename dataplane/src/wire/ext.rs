@@ -25,8 +25,9 @@ const FRAGMENT_LEN: usize = 8;
 /// any order, never beyond the end.
 ///
 /// A routing header of another type than the SRH's is passed over where it has no segments left,
-/// and refused otherwise (RFC 8200, section 4.4). Behind a fragment header with an offset there is
-/// nothing to interpret, and the walk ends there.
+/// and refused otherwise (RFC 8200, section 4.4). The walk ends at an SRH with segments left, since
+/// headers are processed strictly in their order (section 4) and the packet goes on from there; and
+/// at a fragment header with an offset, behind which there is nothing to interpret.
 #[inline(always)]
 pub fn walk(bytes: &[u8]) -> Result<Headers, Verdict> {
     match walk_common(bytes) {
@@ -54,7 +55,8 @@ fn walk_common(bytes: &[u8]) -> Option<Headers> {
     let upper = fixed[SRH + srh::field::NEXT_HEADER];
     let end = SRH + 8 * (usize::from(fixed[SRH + srh::field::HDR_EXT_LEN]) + 1);
     let is_srh = fixed[SRH + srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE;
-    (is_srh && end <= bytes.len() && !is_extension(upper)).then_some(Headers {
+    let active = fixed[SRH + srh::field::SEGMENTS_LEFT] != 0;
+    (is_srh && end <= bytes.len() && (active || !is_extension(upper))).then_some(Headers {
         srh: Some(SRH as u16),
         before_srh: ipv6::field::NEXT_HEADER as u16,
         upper,
@@ -95,6 +97,15 @@ fn walk_any(bytes: &[u8]) -> Result<Headers, Verdict> {
                         found.srh = Some(offset as u16);
                         found.before_srh = announced as u16;
                         found_spent = spent;
+                        let end = offset + 8 * (usize::from(header[srh::field::HDR_EXT_LEN]) + 1);
+                        if !spent {
+                            if end > bytes.len() {
+                                return Err(truncated);
+                            }
+                            found.upper = header[srh::field::NEXT_HEADER];
+                            found.upper_offset = end as u16;
+                            return Ok(found);
+                        }
                     }
                 } else if !spent {
                     let pointer = offset + srh::field::ROUTING_TYPE;
@@ -221,10 +232,22 @@ mod tests {
         }
     }
 
+    /// What comes after an SRH that is not done with is not looked at, however broken.
+    #[test]
+    fn segments_left_end_the_walk() {
+        let mut srh = srh::header(protocol::ROUTING, &[1, 2], false);
+        let broken = [protocol::UDP, 200, 9, 7, 0, 0, 0, 0];
+        let headers = walk(&packet(protocol::ROUTING, &[&srh, &broken])).unwrap();
+        assert_eq!((headers.srh, headers.upper), (Some(40), protocol::ROUTING));
+        srh[3] = 0;
+        assert!(walk(&packet(protocol::ROUTING, &[&srh, &broken])).is_err());
+    }
+
     /// C-007: behind the offset of a later fragment nothing is interpreted.
     #[test]
     fn a_later_fragment_ends_the_walk() {
-        let srh = srh::header(protocol::FRAGMENT, &[1, 2], false);
+        let mut srh = srh::header(protocol::FRAGMENT, &[1, 2], false);
+        srh[3] = 0;
         let later = [protocol::ROUTING, 0, 0, 8, 0, 0, 0, 9];
         let headers = walk(&packet(protocol::ROUTING, &[&srh, &later, &[0xff; 20]])).unwrap();
         assert_eq!((headers.srh, headers.upper), (Some(40), protocol::FRAGMENT));

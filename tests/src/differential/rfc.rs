@@ -193,9 +193,14 @@ impl Way {
                 Ok(chain) => self.decapsulate(chain),
                 Err(broken) => refuse_broken(broken),
             },
-            // The kernel is the first to see what is for the host, but for what begins with a routing
+            // The kernel is the first to see what is for the host, but for what may have a routing
             // header.
-            Some(Hop::Router) if self.packet[6] != next::ROUTING => End(Why::Host),
+            Some(Hop::Router)
+                if ![next::ROUTING, next::HOP_BY_HOP, next::DEST_OPTS]
+                    .contains(&self.packet[6]) =>
+            {
+                End(Why::Host)
+            }
             Some(Hop::Router) => match chain::read(&self.packet) {
                 // RFC 8754, 4.3.2: an address of the node that is no SID, C-020.
                 Ok(chain::Chain { srh: Some(at), .. }) => {

@@ -6,7 +6,7 @@
 //     │
 //   destination ── multicast, link-local, broadcast ──────────────▶ kernel
 //     ├── own address of the host ────────────────────────────────▶ kernel
-//     │      (with a routing header: ours, RFC 8754 4.3.2)
+//     │      (with a routing header, or with options that one may follow: ours, RFC 8754 4.3.2)
 //     ├── not steered, if only steered prefixes are ours ─────────▶ kernel
 //     └── everything else ── socket of this queue ────────────────▶ Sidewinder
 //                               └── there is none ────────────────▶ kernel
@@ -100,6 +100,12 @@ static __always_inline int ours(struct xdp_md *ctx)
 	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 }
 
+// Whether a header is a routing header, or one that comes before it (RFC 8200, 4.1).
+static __always_inline int may_route(__u8 header)
+{
+	return header == IPPROTO_ROUTING || header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS;
+}
+
 static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *ip, __u32 setting)
 {
 	struct address host;
@@ -112,7 +118,7 @@ static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *
 
 	__builtin_memcpy(host.bytes, destination, sizeof(host.bytes));
 	if (bpf_map_lookup_elem(&hosts, &host))
-		return ip->nexthdr == IPPROTO_ROUTING ? ours(ctx) : XDP_PASS;
+		return may_route(ip->nexthdr) ? ours(ctx) : XDP_PASS;
 
 	if (setting & ONLY_STEERED) {
 		struct prefix6 prefix = {.length = 128};

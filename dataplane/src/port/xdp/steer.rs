@@ -390,8 +390,15 @@ mod tests {
     fn a_routing_header_to_the_host_is_ours_to_answer() {
         let Some((mut steer, _socket)) = program_to_test(SteerMode::All) else { return };
         steer.set_host(ip("2001:db8::1"), true).expect("an address");
-        let routing = ipv6_with("2001:db8::1", IpNumber::IPV6_ROUTE_HEADER);
-        assert_eq!(run(&mut steer, &routing), XDP_REDIRECT);
+        // And what may stand before one.
+        for header in [
+            IpNumber::IPV6_ROUTE_HEADER,
+            IpNumber::IPV6_HEADER_HOP_BY_HOP,
+            IpNumber::IPV6_DESTINATION_OPTIONS,
+        ] {
+            let packet = ipv6_with("2001:db8::1", header);
+            assert_eq!(run(&mut steer, &packet), XDP_REDIRECT, "{header:?}");
+        }
     }
 
     #[test]
