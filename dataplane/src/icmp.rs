@@ -1,12 +1,12 @@
-//! What we answer: ICMPv6 errors and echo replies, built in the frame of the packet they answer.
+//! What we answer: ICMP errors and echo replies, built in the frame of the packet they answer.
 
 use std::time::Instant;
 
 use crate::{
-    fib::Node,
+    fib::{Node, table::left_aligned},
     packet::Packet,
     verdict::{Reason, Verdict},
-    wire::{checksum, ext, icmpv6, ipv6, protocol},
+    wire::{checksum, ext, icmpv4, icmpv6, ipv4, ipv6, protocol},
 };
 
 /// Bytes in front of the quoted packet.
@@ -68,14 +68,35 @@ fn may_be_answered(bytes: &[u8], kind: u8) -> bool {
     }
 }
 
-/// Turns a packet into the ICMPv6 error that it calls for: the packet as it was received, as much
-/// of it as fits into 1280 bytes (RFC 4443, section 2.4 (c)), behind an ICMPv6 header. `false`
-/// where no error may be sent.
+/// The same for IPv4: RFC 1812, section 4.3.2.7. That the addresses are of single nodes was checked
+/// when the packet came in.
+fn may_be_answered_v4(bytes: &[u8], header: ipv4::Ipv4<'_>) -> bool {
+    let about_an_error = header.protocol() == protocol::ICMP
+        && bytes.get(header.header_len()).is_none_or(|kind| icmpv4::is_error(*kind));
+    header.fragment_offset() == 0 && !about_an_error
+}
+
+/// Turns a packet into the ICMP error that it calls for, in the version of the packet as it was
+/// received. `false` where no error may be sent.
 #[cold]
 pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
-    let Some((kind, code)) = reason.icmpv6() else { return false };
     packet.restore();
-    if !may_be_answered(packet.bytes(), kind) {
+    let answered = if packet.meta.v6 {
+        error_v6(packet, reason, parameter, node)
+    } else {
+        error_v4(packet, reason, parameter, node)
+    };
+    if answered {
+        becomes_reply(packet, reason);
+    }
+    answered
+}
+
+/// The packet as it was received, as much of it as fits into 1280 bytes (RFC 4443, section 2.4
+/// (c)), behind an ICMPv6 header.
+fn error_v6(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
+    let Some((kind, code)) = reason.icmpv6() else { return false };
+    if node.icmp_source == 0 || !may_be_answered(packet.bytes(), kind) {
         return false;
     }
     let source = ipv6::address_at(packet.bytes(), ipv6::field::SOURCE);
@@ -98,7 +119,46 @@ pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Nod
     header[4..].copy_from_slice(&parameter.to_be_bytes());
     packet.meta.key = source;
     write_checksum(packet);
-    becomes_reply(packet, reason);
+    true
+}
+
+/// The packet as it was received, as much of it as fits into 576 bytes (RFC 1812, section
+/// 4.3.2.3), behind an ICMP header.
+fn error_v4(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
+    let Some((kind, code)) = reason.icmpv4() else { return false };
+    let Some(header) = ipv4::Ipv4::new_checked(packet.bytes()) else { return false };
+    let source = header.source();
+    // A packet that is too big is cut in fragments, unless it forbids that; which we cannot do.
+    let fragmentable = reason == Reason::PacketTooBig && !header.dont_fragment();
+    if node.icmp_source_v4 == 0 || fragmentable || !may_be_answered_v4(packet.bytes(), header) {
+        return false;
+    }
+    const LEN: usize = ipv4::HEADER_LEN + icmpv4::HEADER_LEN;
+    packet.truncate(icmpv4::MAX_ERROR_LEN - LEN);
+    let total_len = (packet.len() + LEN) as u16;
+    let Ok(room) = packet.push_front(LEN) else { return false };
+    let outer = ipv4::Header {
+        // Internetwork control (RFC 1812, section 4.3.2.5).
+        tos: 0xc0,
+        total_len,
+        ttl: node.hop_limit,
+        protocol: protocol::ICMP,
+        source: node.icmp_source_v4,
+        destination: source,
+    };
+    room[..ipv4::HEADER_LEN].copy_from_slice(&outer.to_bytes());
+    let header = &mut room[ipv4::HEADER_LEN..];
+    header.fill(0);
+    header[0] = kind;
+    header[1] = code;
+    header[4..].copy_from_slice(&parameter.to_be_bytes());
+    packet.meta.key = left_aligned(source);
+    if let Some(message) = packet.bytes_mut().get_mut(ipv4::HEADER_LEN..) {
+        let sum = !checksum::fold(checksum::sum(message));
+        if let Some(field) = message.get_mut(2..4) {
+            field.copy_from_slice(&sum.to_be_bytes());
+        }
+    }
     true
 }
 
@@ -170,6 +230,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::frame::{FRAME_SIZE, HEADROOM};
+    use crate::packet::Meta;
 
     /// C-040: no more than the rate, after the burst that the bucket holds.
     #[test]
@@ -181,5 +243,50 @@ mod tests {
             .count();
         assert!((100..=111).contains(&allowed), "{allowed}");
         assert!((0..1000).all(|_| limiter.allows(0, start)));
+    }
+
+    /// C-063: Time Exceeded for IPv4, with the packet as it was received.
+    #[test]
+    fn an_ipv4_error_quotes_the_packet_as_received() {
+        let node = Node { icmp_source_v4: 0xc000_0201, ..Node::default() };
+        let inner = ipv4::Header {
+            tos: 0,
+            total_len: 28,
+            ttl: 1,
+            protocol: protocol::UDP,
+            source: 0xc633_6401,
+            destination: 0xcb00_7101,
+        };
+        let original = [&inner.to_bytes()[..], &[0, 7, 0, 9, 0, 8, 0, 0]].concat();
+        let answer = |bytes: &[u8], reason| {
+            let mut frame = [0; FRAME_SIZE];
+            let head = HEADROOM as u16;
+            let mut meta = Meta::new(0, 0, head, head + bytes.len() as u16);
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            packet.bytes_mut().copy_from_slice(bytes);
+            packet.remember(false, left_aligned(inner.destination), bytes[8]);
+            // Changed on the way, as forwarding does.
+            ipv4::decrement_ttl(packet.bytes_mut());
+            error(&mut packet, reason, 1400, &node).then(|| packet.bytes().to_vec())
+        };
+        let reply = answer(&original, Reason::HopLimitExceeded).unwrap();
+        let outer = ipv4::Ipv4::new_checked(&reply).unwrap();
+        assert_eq!((outer.source(), outer.destination()), (node.icmp_source_v4, inner.source));
+        assert!(ipv4::checksum_is_right(&reply, ipv4::HEADER_LEN));
+        assert_eq!(checksum::fold(checksum::sum(&reply[20..])), 0xffff);
+        assert_eq!(reply[20..22], [11, 0]);
+        assert_eq!(reply[28..], original);
+        // C-100: Fragmentation Needed carries the MTU, and goes only to who forbade fragments.
+        assert_eq!(answer(&original, Reason::PacketTooBig).unwrap()[20..28][6..], [5, 120]);
+        let mut fragmentable = original.clone();
+        fragmentable[6] = 0;
+        ipv4::write_checksum(&mut fragmentable[..20]);
+        assert_eq!(answer(&fragmentable, Reason::PacketTooBig), None);
+        // C-041: no error about an error.
+        let mut about = original.clone();
+        about[9] = protocol::ICMP;
+        about[20] = 3;
+        ipv4::write_checksum(&mut about[..20]);
+        assert_eq!(answer(&about, Reason::NoRoute), None);
     }
 }

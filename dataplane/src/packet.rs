@@ -14,7 +14,7 @@ use crate::{
     fib::entry::{PortIndex, TableIndex},
     frame::FRAME_SIZE,
     verdict::{Reason, Verdict},
-    wire::{ipv6, srh},
+    wire::{ipv4, ipv6, srh},
 };
 
 /// What the pipeline remembers of a packet.
@@ -252,7 +252,13 @@ impl Packet<'_> {
         }
         self.meta.v6 = received.v6;
         if !received.v6 {
-            self.set_byte(crate::wire::ipv4::field::TTL, received.hop_limit);
+            self.meta.key = received.destination;
+            self.set_byte(ipv4::field::TTL, received.hop_limit);
+            let len = usize::from(self.bytes().first().map_or(0, |first| first & 0xf)) * 4;
+            // It was right when the packet came in.
+            if let Some(header) = self.bytes_mut().get_mut(..len) {
+                ipv4::write_checksum(header);
+            }
             return;
         }
         self.set_destination(received.destination.to_be_bytes());

@@ -121,6 +121,23 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Type and code of the ICMPv4 error we owe for it (RFC 792; RFC 1812, section 5.2.7). An
+    /// IPv4 packet that is too big is refused only where it must not be fragmented: see
+    /// [`icmp::error`](crate::icmp::error).
+    pub const fn icmpv4(self) -> Option<(u8, u8)> {
+        use crate::wire::icmpv4::{code, kind::*};
+        Some(match self {
+            Self::NoRoute | Self::Unreachable => (DESTINATION_UNREACHABLE, code::NETWORK),
+            Self::Prohibited => (DESTINATION_UNREACHABLE, code::PROHIBITED),
+            Self::AdjacencyDown => (DESTINATION_UNREACHABLE, code::HOST),
+            Self::PacketTooBig => (DESTINATION_UNREACHABLE, code::FRAGMENTATION_NEEDED),
+            Self::HopLimitExceeded => (TIME_EXCEEDED, 0),
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -73,9 +73,11 @@ pub enum FlowLabel {
 /// Settings of the node as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
-    /// Source of ICMPv6 errors.
+    /// Source of ICMPv6 errors; 0: none are sent.
     pub icmp_source: u128,
-    /// ICMPv6 errors per second and worker; 0: no limit.
+    /// Source of ICMPv4 errors; 0: none are sent.
+    pub icmp_source_v4: u32,
+    /// ICMP errors per second and worker; 0: no limit.
     pub icmp_rate: u32,
     /// Hop limit of outer headers and of what the node itself sends.
     pub hop_limit: u8,
@@ -85,7 +87,13 @@ pub struct Node {
 
 impl Default for Node {
     fn default() -> Self {
-        Self { icmp_source: 0, icmp_rate: 100, hop_limit: 64, flow_label: FlowLabel::Hash }
+        Self {
+            icmp_source: 0,
+            icmp_source_v4: 0,
+            icmp_rate: 100,
+            hop_limit: 64,
+            flow_label: FlowLabel::Hash,
+        }
     }
 }
 

@@ -363,12 +363,12 @@ fn enter(packet: &mut Packet<'_>, settings: Option<PortSettings>) -> Result<(), 
 }
 
 /// Packet Too Big, with the MTU that the packet as received would have to fit: what was pushed
-/// in front of it is taken off, down to the smallest MTU of IPv6 (RFC 2473, section 7.1).
+/// in front of it is taken off, down to the smallest MTU there may be (RFC 2473, section 7).
 #[cold]
 fn too_big(meta: &Meta, mtu: u16) -> Verdict {
     let pushed = u32::from(meta.received.head.saturating_sub(meta.head));
-    let mtu = u32::from(mtu).saturating_sub(pushed).max(1280);
-    Verdict::Refuse(Reason::PacketTooBig, mtu)
+    let least = if meta.received.v6 { 1280 } else { 68 };
+    Verdict::Refuse(Reason::PacketTooBig, u32::from(mtu).saturating_sub(pushed).max(least))
 }
 
 /// A packet for an address of the host. The host does not process routing headers: one with

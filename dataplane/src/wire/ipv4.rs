@@ -67,6 +67,12 @@ impl<'a> Ipv4<'a> {
         u16::from_be_bytes([self.0[6], self.0[7]]) & 0x3fff != 0
     }
 
+    /// Offset of the fragment in the packet it is of, in units of 8 bytes; 0 for the first, and for
+    /// what is no fragment.
+    pub fn fragment_offset(&self) -> u16 {
+        u16::from_be_bytes([self.0[6], self.0[7]]) & 0x1fff
+    }
+
     /// Time to live.
     #[inline]
     pub fn ttl(&self) -> u8 {
@@ -96,6 +102,51 @@ impl<'a> Ipv4<'a> {
 #[inline]
 pub fn checksum_is_right(bytes: &[u8], header_len: usize) -> bool {
     bytes.get(..header_len).is_some_and(|header| checksum::fold(checksum::sum(header)) == 0xffff)
+}
+
+/// A header without options, ready to be written in front of a packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// Bytes of the packet, this header included.
+    pub total_len: u16,
+    /// Time to live.
+    pub ttl: u8,
+    /// Protocol of what follows.
+    pub protocol: u8,
+    /// Source address.
+    pub source: u32,
+    /// Destination address.
+    pub destination: u32,
+}
+
+impl Header {
+    /// The header's bytes, with the checksum. The packet must not be fragmented.
+    pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0] = 0x45;
+        bytes[field::TOS] = self.tos;
+        bytes[2..4].copy_from_slice(&self.total_len.to_be_bytes());
+        bytes[field::FRAGMENT] = 0x40;
+        bytes[field::TTL] = self.ttl;
+        bytes[9] = self.protocol;
+        bytes[12..16].copy_from_slice(&self.source.to_be_bytes());
+        bytes[16..].copy_from_slice(&self.destination.to_be_bytes());
+        write_checksum(&mut bytes);
+        bytes
+    }
+}
+
+/// Fills in the checksum of a header, options included.
+pub fn write_checksum(header: &mut [u8]) {
+    if let Some(field) = header.get_mut(field::CHECKSUM..field::CHECKSUM + 2) {
+        field.fill(0);
+    }
+    let sum = !checksum::fold(checksum::sum(header));
+    if let Some(field) = header.get_mut(field::CHECKSUM..field::CHECKSUM + 2) {
+        field.copy_from_slice(&sum.to_be_bytes());
+    }
 }
 
 /// Takes one off the time to live and mends the checksum (RFC 1624).

@@ -135,7 +135,12 @@ fn fib(flow_label: FlowLabel) -> Writer {
     let mut writer = Writer::new(Arc::clone(&health));
     writer.stage(Change::AddTable { number: 254 });
     writer.stage(Change::AddTable { number: 100 });
-    writer.stage(Change::Node(Node { icmp_source: OWN, icmp_rate: 0, hop_limit: 64, flow_label }));
+    writer.stage(Change::Node(Node {
+        icmp_source: OWN,
+        icmp_rate: 0,
+        flow_label,
+        ..Node::default()
+    }));
     for (port, mtu) in MTUS.into_iter().enumerate() {
         let settings = PortSettings { mac: own_mac(port), table: 0 };
         writer.stage(Change::Port(port as u16, settings));

@@ -243,6 +243,7 @@ impl Control {
         let rate = router.icmp_rate;
         let node = Node {
             icmp_source: source.map_or(0, u128::from),
+            icmp_source_v4: self.ports.some_address_v4().map_or(0, u32::from),
             // Each worker keeps its own bucket: its share, and never nothing.
             icmp_rate: if rate == 0 { 0 } else { (rate / self.workers.max(1) as u32).max(1) },
             hop_limit: 64,

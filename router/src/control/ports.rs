@@ -157,6 +157,24 @@ impl Ports {
         })
     }
 
+    /// An IPv4 address of one of the ports, else of the host: the source of ICMPv4 errors.
+    pub fn some_address_v4(&self) -> Option<Ipv4Addr> {
+        let on_port = |address: &Ipv4Addr| {
+            self.connected.keys().any(|prefix| prefix.contains(&IpAddr::V4(*address)))
+        };
+        let all: Vec<Ipv4Addr> = self
+            .own
+            .iter()
+            .filter_map(|address| match address {
+                IpAddr::V4(address) if !address.is_loopback() && !address.is_link_local() => {
+                    Some(*address)
+                }
+                _ => None,
+            })
+            .collect();
+        all.iter().find(|address| on_port(address)).or(all.first()).copied()
+    }
+
     /// The routes that follow from addresses and neighbours: the host's own addresses, the
     /// prefixes on the ports, and each known neighbour in them.
     pub fn routes(&self) -> Routes {
