@@ -8,8 +8,10 @@
 //! left out: the child remembers its whole prefix and checks the bytes that were skipped, so the
 //! depth of the trie follows the number of prefixes, not their length.
 //!
-//! A look-up goes down while there are children, remembers where the last leaf was seen, and reads
-//! that leaf at the end: one or two neighbouring cache lines per level, and one for the leaf.
+//! A look-up goes down while there are children: one cache line per level. Where it ends it reads
+//! the slot's leaf, or what the node inherited: every node knows the longest prefix above it. A
+//! change of a prefix tells those below it, as far as no longer prefix stands between; the default
+//! route is kept apart, so that it need not tell all.
 //!
 //! IPv4 prefixes are held left-aligned in the same 128 bits.
 
@@ -26,10 +28,7 @@ const IN_CACHE: usize = 256;
 /// its prefix fixes, less one: what lets a longer prefix of the node keep its slots.
 const LEN_SHIFT: u32 = Entry::BITS;
 
-/// A node with nothing below it: where look-ups that have ended wait for the others.
-const END: u32 = 0;
-
-const ROOT: u32 = 1;
+const ROOT: u32 = 0;
 
 /// A set of slots that knows how many bits are set before each word.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +50,7 @@ impl Slots {
         })
     }
 
-    /// [`find`](Self::find) without a branch: all ones and the place, or zeros.
+    /// [`find`](Self::find) without a branch: all ones and the place, or zero and any number.
     #[inline(always)]
     fn find_masked(&self, slot: u8) -> (u32, u32) {
         let index = usize::from(slot >> 6);
@@ -59,7 +58,7 @@ impl Slots {
         let word = self.words[index];
         let mask = ((word >> bit) as u32 & 1).wrapping_neg();
         let before = u32::from(self.before[index]) + (word & ((1 << bit) - 1)).count_ones();
-        (mask, (self.base + before) & mask)
+        (mask, self.base.wrapping_add(before))
     }
 
     fn set(&mut self, slot: u8, on: bool) {
@@ -76,52 +75,38 @@ impl Slots {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    #[cfg(test)]
     fn iter(&self) -> impl Iterator<Item = u8> + '_ {
         (0..=255).filter(|slot| self.words[usize::from(slot >> 6)] >> (slot & 63) & 1 != 0)
     }
 }
 
+/// What a look-up needs of a node on its way fills the first cache line; the leaves, which it needs
+/// of the last one only, are in the second.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Node {
     children: Slots,
-    /// The bits above the node, left-aligned, and zeros.
-    prefix: u128,
-    /// Ones over the bits above the node.
-    mask: u128,
+    /// The leaf word of the longest prefix that covers all of the node; 0: there is none, but
+    /// perhaps the default route.
+    inherited: u32,
     /// Bytes above the node.
     depth: u8,
-    /// Whether levels were left out between the parent and this node.
-    skips: bool,
+    /// The bits above the node, left-aligned, and zeros.
+    prefix: u128,
     leaves: Slots,
 }
 
 impl Node {
     fn new(key: u128, depth: u8) -> Self {
-        let mask = mask(8 * depth);
-        Self { prefix: key & mask, mask, depth, ..Self::default() }
-    }
-
-    /// One step of a look-up: notes the leaf for `key`, which is also in `bytes`, and says which
-    /// child is next.
-    #[inline(always)]
-    fn step(&self, key: u128, bytes: &[u8; 16], best: &mut u32) -> Option<u32> {
-        if self.skips && !self.covers(key) {
-            return None;
-        }
-        let slot = self.slot_of(bytes);
-        if let Some(leaf) = self.leaves.find(slot) {
-            *best = leaf;
-        }
-        self.children.find(slot)
+        Self { prefix: key & mask(8 * depth), depth, ..Self::default() }
     }
 
     #[inline(always)]
     fn covers(&self, key: u128) -> bool {
-        (key ^ self.prefix) & self.mask == 0
+        (key ^ self.prefix) & ABOVE[usize::from(self.depth & 15)] == 0
     }
 
+    #[inline(always)]
     fn slot(&self, key: u128) -> u8 {
         self.slot_of(&key.to_be_bytes())
     }
@@ -132,6 +117,17 @@ impl Node {
         key[usize::from(self.depth & 15)]
     }
 }
+
+/// By depth: ones over the bits above a node.
+static ABOVE: [u128; 16] = {
+    let mut masks = [0; 16];
+    let mut depth = 0;
+    while depth < 16 {
+        masks[depth] = mask(8 * depth as u8);
+        depth += 1;
+    }
+    masks
+};
 
 /// The `len` leftmost bits.
 #[inline(always)]
@@ -224,12 +220,8 @@ impl Lpm {
     /// An empty table.
     pub fn new() -> Self {
         let mut nodes = Arena::new();
-        // END and ROOT.
         nodes.allocate(1);
-        nodes.allocate(1);
-        let mut leaves = Arena::new();
-        // A place that no node owns: where look-ups without a leaf read.
-        leaves.allocate(1);
+        let leaves = Arena::new();
         Self { nodes, leaves, default: Entry::NONE }
     }
 
@@ -238,12 +230,24 @@ impl Lpm {
     pub fn lookup(&self, key: u128) -> Entry {
         let bytes = key.to_be_bytes();
         let nodes = &self.nodes.items[..];
-        let mut best = 0;
-        let mut next = Some(ROOT);
-        while let Some(node) = next.and_then(|index| nodes.get(index as usize)) {
-            next = node.step(key, &bytes, &mut best);
+        let mut node = &nodes[ROOT as usize];
+        while node.covers(key)
+            && let Some(child) = node.children.find(node.slot_of(&bytes))
+        {
+            node = &nodes[child as usize];
         }
-        self.leaf(best)
+        self.result(node, key, &bytes)
+    }
+
+    /// What a look-up that ended at `node` found.
+    #[inline(always)]
+    fn result(&self, node: &Node, key: u128, bytes: &[u8; 16]) -> Entry {
+        let leaf = if node.covers(key) { node.leaves.find(node.slot_of(bytes)) } else { None };
+        let word = leaf.map_or(node.inherited, |leaf| self.leaves.items[leaf as usize]);
+        match word {
+            0 => self.default,
+            word => Entry::from_bits(word & ((1 << LEN_SHIFT) - 1)),
+        }
     }
 
     /// [`lookup`](Self::lookup) for many keys at once. `entries` is as long as `keys`.
@@ -273,33 +277,22 @@ impl Lpm {
             bytes[lane] = key.to_be_bytes();
         }
         let mut at = [ROOT; LANES];
-        let mut best = [0u32; LANES];
         loop {
             let mut moving = 0;
             for lane in 0..LANES {
                 let node = &nodes[at[lane] as usize];
                 let covers = u32::from(node.covers(wanted[lane])).wrapping_neg();
-                let slot = node.slot_of(&bytes[lane]);
-                let (leaf_mask, leaf) = node.leaves.find_masked(slot);
-                let (_, child) = node.children.find_masked(slot);
-                best[lane] = leaf & covers | best[lane] & !(leaf_mask & covers);
-                at[lane] = child & covers;
-                moving |= at[lane];
+                let (found, child) = node.children.find_masked(node.slot_of(&bytes[lane]));
+                let down = found & covers;
+                at[lane] = child & down | at[lane] & !down;
+                moving |= down;
             }
-            if moving == END {
+            if moving == 0 {
                 break;
             }
         }
-        for (entry, best) in entries.iter_mut().zip(best) {
-            *entry = self.leaf(best);
-        }
-    }
-
-    #[inline(always)]
-    fn leaf(&self, place: u32) -> Entry {
-        match place {
-            0 => self.default,
-            _ => Entry::from_bits(self.leaves.items[place as usize] & ((1 << LEN_SHIFT) - 1)),
+        for (lane, entry) in entries.iter_mut().take(LANES).enumerate() {
+            *entry = self.result(&nodes[at[lane] as usize], wanted[lane], &bytes[lane]);
         }
     }
 
@@ -368,8 +361,7 @@ impl Lpm {
                 continue;
             }
             // The paths part between `at` and the child: a node comes in where they do.
-            let mut between = Node::new(key, meet);
-            between.skips = meet > node.depth + 1;
+            let between = Node { inherited: below.inherited, ..Node::new(key, meet) };
             *self.node_mut(child) = between;
             self.add_child(child, below);
             at = child;
@@ -388,7 +380,7 @@ impl Lpm {
     fn add_child(&mut self, parent: u32, mut child: Node) -> u32 {
         let mut node = *self.node(parent);
         let slot = node.slot(child.prefix);
-        child.skips = child.depth > node.depth + 1;
+        child.inherited = self.passed_on(&node, slot);
         let count = node.children.count();
         node.children.set(slot, true);
         let place = node.children.find(slot).map_or(0, |at| at - node.children.base);
@@ -439,6 +431,28 @@ impl Lpm {
         }
     }
 
+    /// What a node passes on to its child in `slot`: its leaf there, or what it inherited.
+    fn passed_on(&self, node: &Node, slot: u8) -> u32 {
+        node.leaves.find(slot).map_or(node.inherited, |leaf| self.leaves.items[leaf as usize])
+    }
+
+    /// Tells the child in a slot, and all below it, what they inherit now.
+    fn pass_on(&mut self, index: u32, slot: u8) {
+        let node = *self.node(index);
+        let Some(child) = node.children.find(slot) else { return };
+        let inherited = self.passed_on(&node, slot);
+        if self.node(child).inherited == inherited {
+            return;
+        }
+        self.node_mut(child).inherited = inherited;
+        let children = self.node(child).children;
+        for below in children.iter() {
+            if self.node(child).leaves.find(below).is_none() {
+                self.pass_on(child, below);
+            }
+        }
+    }
+
     /// Replaces the leaf of a slot by what `change` makes of it.
     fn set_leaf(&mut self, index: u32, slot: u8, change: impl Fn(Option<u32>) -> Option<u32>) {
         let slots = self.node(index).leaves;
@@ -449,6 +463,7 @@ impl Lpm {
         match (at, new) {
             (Some(at), Some(word)) => {
                 self.leaves.items[at as usize] = word;
+                self.pass_on(index, slot);
                 return;
             }
             (None, None) => return,
@@ -464,6 +479,7 @@ impl Lpm {
             }
         }
         self.node_mut(index).leaves = slots;
+        self.pass_on(index, slot);
     }
 
     /// Takes out what the nodes at the end of `path` are no longer needed for.
@@ -480,8 +496,7 @@ impl Lpm {
                     self.remove_child(parent, slot);
                 }
                 1 => {
-                    let mut only = *self.node(node.children.base);
-                    only.skips = true;
+                    let only = *self.node(node.children.base);
                     self.nodes.release(node.children.base, 1);
                     *self.node_mut(index) = only;
                     return;
