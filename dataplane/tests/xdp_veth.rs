@@ -26,6 +26,7 @@ use sidewinder_dataplane::port::xdp::{
     AttachMode, BusyPoll, Error, FRAMES_PER_SOCKET, Opened, PortConfig, RING_SIZE, Steer,
     SteerMode, XdpPort, ZeroCopy, link, open,
 };
+use sidewinder_tests::skip::announce;
 
 /// What a test waits for at most.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -459,7 +460,7 @@ fn outer() -> [u8; HEADERS] {
 fn in_namespace(test: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(|| {
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            println!("skipped: no network namespace can be made: {error}");
+            announce("xdp_veth", &format!("no network namespace can be made: {error}"));
             return;
         }
         test();

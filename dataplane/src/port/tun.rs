@@ -116,6 +116,7 @@ mod tests {
     use std::time::Duration;
 
     use nix::sched::{CloneFlags, unshare};
+    use sidewinder_tests::skip::announce;
 
     use super::*;
 
@@ -137,13 +138,13 @@ mod tests {
     fn a_punted_packet_reaches_a_local_socket() {
         let in_namespace = || {
             if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-                println!("skipped: no network namespace: {error}");
+                announce("port::tun", &format!("no network namespace: {error}"));
                 return;
             }
             let mut tun = match Tun::open("swtest") {
                 Ok(tun) => tun,
                 Err(error) => {
-                    println!("skipped: {error}");
+                    announce("port::tun", &error.to_string());
                     return;
                 }
             };

@@ -299,6 +299,7 @@ mod tests {
 
     use aya::programs::{TestRun, TestRunOptions};
     use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header};
+    use sidewinder_tests::skip::announce;
 
     use super::*;
 
@@ -312,7 +313,7 @@ mod tests {
         let mut loaded = match Loaded::new("test", 1, mode) {
             Ok(loaded) => loaded,
             Err(Error::NotPermitted(permission)) => {
-                println!("skipped: {permission}");
+                announce("port::xdp::steer", &permission.to_string());
                 return None;
             }
             Err(error) => panic!("{error}"),

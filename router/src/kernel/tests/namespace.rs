@@ -1,7 +1,5 @@
 //! Threads with a network namespace each.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::net::IpAddr;
 use std::process::Command;
 use std::sync::mpsc;
@@ -10,6 +8,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{geteuid, gettid};
+use sidewinder_tests::skip::announce;
 use tokio::time::timeout;
 
 use crate::kernel::{Event, Kernel, View};
@@ -21,14 +20,14 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Runs a test in a new network namespace with a tokio runtime, or prints why not.
 pub fn in_namespace(test: &'static str, body: impl AsyncFnOnce() + Send + 'static) {
     if !geteuid().is_root() {
-        return skip(test, "needs root");
+        return announce(test, "needs root");
     }
     if Command::new("ip").arg("-V").output().is_err() {
-        return skip(test, "needs `ip`");
+        return announce(test, "needs `ip`");
     }
     let thread = std::thread::spawn(move || {
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            return skip(test, &format!("no network namespace to be had: {error}"));
+            return announce(test, &format!("no network namespace to be had: {error}"));
         }
         ip("link set lo up");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -36,16 +35,6 @@ pub fn in_namespace(test: &'static str, body: impl AsyncFnOnce() + Send + 'stati
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
-    }
-}
-
-/// As the suites of the `tests` crate say it, so that `make test` counts it.
-fn skip(test: &str, reason: &str) {
-    let line = format!("SKIPPED: {test}: {reason}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(log) = std::env::var_os("SIDEWINDER_SKIP_LOG") {
-        let mut log = OpenOptions::new().create(true).append(true).open(log).unwrap();
-        log.write_all(line.as_bytes()).unwrap();
     }
 }
 
