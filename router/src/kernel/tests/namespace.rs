@@ -1,5 +1,6 @@
 //! Threads with a network namespace each.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::Command;
 use std::sync::mpsc;
