@@ -15,7 +15,11 @@
 //!
 //! IPv4 prefixes are held left-aligned in the same 128 bits.
 
-use super::entry::Entry;
+use super::{
+    arena::Arena,
+    entry::Entry,
+    node::{Node, mask},
+};
 
 /// Look-ups that go down the trie side by side, so that their cache misses overlap.
 const LANES: usize = 16;
@@ -29,176 +33,6 @@ const IN_CACHE: usize = 256;
 const LEN_SHIFT: u32 = Entry::BITS;
 
 const ROOT: u32 = 0;
-
-/// A set of slots that knows how many bits are set before each word.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slots {
-    words: [u64; 4],
-    base: u32,
-    before: [u8; 4],
-}
-
-impl Slots {
-    /// Where the item of `slot` lies, if the slot is set.
-    #[inline(always)]
-    fn find(&self, slot: u8) -> Option<u32> {
-        let index = usize::from(slot >> 6);
-        let bit = slot & 63;
-        let word = self.words[index];
-        (word >> bit & 1 != 0).then(|| {
-            self.base + u32::from(self.before[index]) + (word & ((1 << bit) - 1)).count_ones()
-        })
-    }
-
-    /// [`find`](Self::find) without a branch: all ones and the place, or zero and any number.
-    #[inline(always)]
-    fn find_masked(&self, slot: u8) -> (u32, u32) {
-        let index = usize::from(slot >> 6);
-        let bit = slot & 63;
-        let word = self.words[index];
-        let mask = ((word >> bit) as u32 & 1).wrapping_neg();
-        let before = u32::from(self.before[index]) + (word & ((1 << bit) - 1)).count_ones();
-        (mask, self.base.wrapping_add(before))
-    }
-
-    fn set(&mut self, slot: u8, on: bool) {
-        let word = &mut self.words[usize::from(slot >> 6)];
-        *word = *word & !(1 << (slot & 63)) | u64::from(on) << (slot & 63);
-        let mut total = 0;
-        for (word, before) in self.words.iter().zip(&mut self.before) {
-            *before = total as u8;
-            total += word.count_ones();
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u8> + '_ {
-        (0..=255).filter(|slot| self.words[usize::from(slot >> 6)] >> (slot & 63) & 1 != 0)
-    }
-}
-
-/// What a look-up needs of a node on its way fills the first cache line; the leaves, which it needs
-/// of the last one only, are in the second.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(64))]
-struct Node {
-    children: Slots,
-    /// The leaf word of the longest prefix that covers all of the node; 0: there is none, but
-    /// perhaps the default route.
-    inherited: u32,
-    /// Bytes above the node.
-    depth: u8,
-    /// The bits above the node, left-aligned, and zeros.
-    prefix: u128,
-    leaves: Slots,
-}
-
-impl Node {
-    fn new(key: u128, depth: u8) -> Self {
-        Self { prefix: key & mask(8 * depth), depth, ..Self::default() }
-    }
-
-    #[inline(always)]
-    fn covers(&self, key: u128) -> bool {
-        (key ^ self.prefix) & ABOVE[usize::from(self.depth & 15)] == 0
-    }
-
-    #[inline(always)]
-    fn slot(&self, key: u128) -> u8 {
-        self.slot_of(&key.to_be_bytes())
-    }
-
-    /// The slot of a key in network byte order.
-    #[inline(always)]
-    fn slot_of(&self, key: &[u8; 16]) -> u8 {
-        key[usize::from(self.depth & 15)]
-    }
-}
-
-/// By depth: ones over the bits above a node.
-static ABOVE: [u128; 16] = {
-    let mut masks = [0; 16];
-    let mut depth = 0;
-    while depth < 16 {
-        masks[depth] = mask(8 * depth as u8);
-        depth += 1;
-    }
-    masks
-};
-
-/// The `len` leftmost bits.
-#[inline(always)]
-pub(super) const fn mask(len: u8) -> u128 {
-    if len == 0 { 0 } else { u128::MAX << (128 - len as u32) }
-}
-
-/// Items in one vector, handed out in blocks whose sizes are powers of two up to 256.
-#[derive(Debug, Clone)]
-struct Arena<T> {
-    items: Vec<T>,
-    free: [Vec<u32>; 9],
-}
-
-impl<T: Copy + Default> Arena<T> {
-    fn new() -> Self {
-        Self { items: Vec::new(), free: Default::default() }
-    }
-
-    fn class(count: usize) -> usize {
-        count.next_power_of_two().trailing_zeros() as usize
-    }
-
-    fn allocate(&mut self, count: usize) -> u32 {
-        let class = Self::class(count);
-        self.free[class].pop().unwrap_or_else(|| {
-            let base = self.items.len();
-            self.items.resize(base + (1 << class), T::default());
-            base as u32
-        })
-    }
-
-    fn release(&mut self, base: u32, count: usize) {
-        if count > 0 {
-            self.free[Self::class(count)].push(base);
-        }
-    }
-
-    /// Moves a block of `old` items at `base` to hold `new` of them.
-    fn resize(&mut self, base: u32, old: usize, new: usize) -> u32 {
-        if old > 0 && new > 0 && Self::class(old) == Self::class(new) {
-            return base;
-        }
-        let moved = if new > 0 { self.allocate(new) } else { 0 };
-        let kept = old.min(new);
-        self.items.copy_within(base as usize..base as usize + kept, moved as usize);
-        self.release(base, old);
-        moved
-    }
-
-    /// Makes room for one more item at `place` of a block of `count`, and puts `item` there.
-    fn insert(&mut self, base: u32, count: usize, place: usize, item: T) -> u32 {
-        let base = self.resize(base, count, count + 1);
-        let start = base as usize;
-        self.items.copy_within(start + place..start + count, start + place + 1);
-        self.items[start + place] = item;
-        base
-    }
-
-    /// Takes the item at `place` out of a block of `count`.
-    fn remove(&mut self, base: u32, count: usize, place: usize) -> u32 {
-        let start = base as usize;
-        self.items.copy_within(start + place + 1..start + count, start + place);
-        self.resize(base, count, count - 1)
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<T>() * self.items.capacity()
-            + self.free.iter().map(|list| 4 * list.capacity()).sum::<usize>()
-    }
-}
 
 /// A longest-prefix match table from prefixes of up to 128 bits to [`Entry`]s.
 ///

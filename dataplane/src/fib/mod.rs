@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use crate::{behavior::headend::SegmentList, counters::PacketCounters, wire::ethernet::Mac};
 
+mod arena;
 pub mod entry;
 pub mod lpm;
 pub mod nexthop;
+mod node;
 pub mod publish;
 pub mod table;
 pub mod writer;

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    entry::Entry,
-    lpm::{Lpm, mask},
-};
+use super::{entry::Entry, lpm::Lpm, node::mask};
 
 /// A routing table (VRF): an IPv6 and an IPv4 look-up.
 #[derive(Debug, Clone, Default)]
