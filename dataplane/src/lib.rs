@@ -21,6 +21,7 @@ pub mod counters;
 pub mod fib;
 pub mod frame;
 pub mod icmp;
+pub mod limiter;
 pub mod packet;
 pub mod pipeline;
 pub mod port;

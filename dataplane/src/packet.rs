@@ -101,6 +101,13 @@ impl Received {
     pub fn is_popped(&self) -> bool {
         self.popped != 0
     }
+
+    /// Where a byte of the packet as it is now was when it was received, both counted from the IP
+    /// header on.
+    pub fn offset(&self, now: u32) -> u32 {
+        let behind = self.is_popped() && now >= u32::from(self.popped_len);
+        now + if behind { u32::from(self.popped) } else { 0 }
+    }
 }
 
 /// A packet, and the frame it lies in.
@@ -206,6 +213,18 @@ impl Packet<'_> {
         };
     }
 
+    /// Remembers the packet as it is now, if bytes in front of it would be needed to put it back as
+    /// it came: something is to be written there.
+    #[inline(always)]
+    pub fn rebase(&mut self) {
+        if self.meta.received.is_popped()
+            && let Some((destination, hop_limit)) =
+                self.ipv6().map(|header| (header.destination(), header.hop_limit()))
+        {
+            self.remember(true, destination, hop_limit);
+        }
+    }
+
     /// Remembers Segments Left before its first change.
     #[inline(always)]
     pub fn remember_segments_left(&mut self, srh: usize, segments_left: u8) {
@@ -220,11 +239,12 @@ impl Packet<'_> {
     /// what is in front of them. What that overwrites is kept in the headroom, for
     /// [`restore`](Self::restore).
     pub fn remove(&mut self, offset: usize, len: usize) -> Result<(), Verdict> {
+        self.rebase();
         let no_room = Verdict::Drop(Reason::NoHeadroom);
         let head = usize::from(self.meta.head);
         // The front part lands on [len, len + offset): those bytes go to the headroom first.
         let kept = head.checked_sub(SPARE + offset).ok_or(no_room)?;
-        if head + offset + len > usize::from(self.meta.tail) || self.meta.received.popped != 0 {
+        if head + offset + len > usize::from(self.meta.tail) {
             return Err(no_room);
         }
         self.frame.copy_within(head + len..head + len + offset, kept);

@@ -1,6 +1,6 @@
 //! What becomes of a packet.
 
-use crate::fib::entry::{GroupId, TableIndex};
+use crate::fib::entry::{GroupId, Punted, TableIndex};
 
 /// What a behavior says is to be done with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Verdict {
     /// It has become an answer to its sender: look the destination up in the table it came by.
     Reply(Reason),
     /// Give it to the host.
-    Punt,
+    Punt(Punted),
     /// Drop it without a word.
     Drop(Reason),
     /// Drop it, and owe its source the ICMP error that goes with the reason. The number is what
@@ -81,6 +81,8 @@ reasons! {
     Prohibited = "prohibited",
     /// The host would not take the packet.
     PuntFailed = "punt-failed",
+    /// More packets for the host than it is to be bothered with.
+    PuntLimited = "punt-limited",
     /// A routing header that is not an SRH, with segments left.
     RoutingType = "routing-type-unknown",
     /// Addresses that a router does not forward: multicast, link-local, unspecified, loopback.

@@ -135,8 +135,8 @@ fn every_reason_occurred(router: &Router<Host>) {
         })
         .map(|reason| reason.name())
         .collect();
-    // The policies of this router all fit.
-    assert_eq!(missing, [Reason::NoHeadroom.name()]);
+    // The policies of this router all fit, and its host has little to do: see limits.rs.
+    assert_eq!(missing, [Reason::NoHeadroom.name(), Reason::PuntLimited.name()]);
     assert!(counters.forwarded.get() > PACKETS / 5 && counters.punted.get() > 0);
 }
 

@@ -118,15 +118,8 @@ fn try_encap(
     fib: &Fib,
     worker: usize,
 ) -> Result<(), Verdict> {
-    if packet.meta.received.is_popped() {
-        // The new headers go where the packet as received still lies: from here on, an error
-        // quotes the packet as it is now.
-        if let Some((destination, hop_limit)) =
-            packet.ipv6().map(|header| (header.destination(), header.hop_limit()))
-        {
-            packet.remember(true, destination, hop_limit);
-        }
-    }
+    // The new headers go where the packet as received may still lie.
+    packet.rebase();
     let (inner_protocol, class, inner_label) = spend_hop_limit(packet)?;
     let hash = match (fib.node.flow_label, &*policy.buckets) {
         (FlowLabel::Hash, _) | (_, [_, _, ..]) => flow::five_tuple(packet.bytes()),

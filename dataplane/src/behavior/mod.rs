@@ -85,7 +85,7 @@ impl Behavior {
     /// Its row of the table.
     #[inline(always)]
     pub fn row(self) -> &'static Row {
-        &TABLE[self as usize & 7]
+        &TABLE[self as usize]
     }
 
     /// Its name in RFC 8986.
@@ -149,6 +149,7 @@ mod tests {
     fn the_table_is_in_order() {
         for (index, row) in TABLE.iter().enumerate() {
             assert_eq!(row.behavior as usize, index);
+            assert_eq!(row.behavior.row().name, row.name);
         }
     }
 

@@ -40,8 +40,12 @@ pub enum Action {
 pub enum Punted {
     /// An address of the host.
     Host,
-    /// On a link of ours, without a known neighbour: the kernel resolves it and sends the packet.
+    /// On a link of ours, without a known neighbour, in a prefix of the kernel's: it finds the
+    /// neighbour and sends the packet.
     OnLink,
+    /// On the link of this port, without a known neighbour, in a prefix that only we know: the
+    /// control thread has the neighbour looked for.
+    Solicit(PortIndex),
 }
 
 /// What a prefix that leads nowhere says about it.
@@ -61,6 +65,7 @@ const KIND_LOCAL: u32 = 2;
 const KIND_ENCAP: u32 = 3;
 const KIND_PUNT: u32 = 4;
 const KIND_DISCARD: u32 = 5;
+const KIND_SOLICIT: u32 = 6;
 
 impl Entry {
     /// Bits an entry takes.
@@ -93,6 +98,11 @@ impl Entry {
         Self::pack(KIND_ENCAP, policy)
     }
 
+    /// A link whose neighbours are looked for by the control thread.
+    pub const fn solicit(port: PortIndex) -> Self {
+        Self::pack(KIND_SOLICIT, port as u32)
+    }
+
     /// To nobody.
     pub const fn discard(discard: Discard) -> Self {
         Self::pack(KIND_DISCARD, discard as u32)
@@ -117,6 +127,7 @@ impl Entry {
             KIND_ENCAP => Action::Encap(index),
             KIND_PUNT if index == 0 => Action::Punt(Punted::Host),
             KIND_PUNT => Action::Punt(Punted::OnLink),
+            KIND_SOLICIT => Action::Punt(Punted::Solicit(index as PortIndex)),
             KIND_DISCARD if index == Discard::Blackhole as u32 => {
                 Action::Discard(Discard::Blackhole)
             }
@@ -139,6 +150,7 @@ mod tests {
         assert_eq!(Entry::encap(0).action(), Action::Encap(0));
         assert_eq!(Entry::HOST.action(), Action::Punt(Punted::Host));
         assert_eq!(Entry::ON_LINK.action(), Action::Punt(Punted::OnLink));
+        assert_eq!(Entry::solicit(7).action(), Action::Punt(Punted::Solicit(7)));
         for discard in [Discard::Blackhole, Discard::Unreachable, Discard::Prohibit] {
             assert_eq!(Entry::discard(discard).action(), Action::Discard(discard));
         }

@@ -79,11 +79,6 @@ impl Writer {
         self.staged.push(Step { change, fallback });
     }
 
-    /// Whether anything waits to be published.
-    pub fn is_dirty(&self) -> bool {
-        !self.staged.is_empty()
-    }
-
     /// Publishes all that is staged as one version. `false` where a worker still reads the copy
     /// that is to be changed: the changes stay staged, and the call is to be made again after the
     /// worker's next burst.

@@ -19,6 +19,7 @@ use crate::{
     },
     frame::{BURST, Burst, Frame, FreeList, PacketBuf},
     icmp,
+    limiter::Limiter,
     packet::{Meta, Packet},
     port::{Punt, Umem},
     verdict::{Reason, Verdict},
@@ -29,6 +30,12 @@ pub(crate) mod ip;
 
 /// Look-ups a packet may ask for. Segment lists that stay on one node longer are refused.
 pub const MAX_PASSES: usize = 16;
+
+/// Packets a second and worker to neighbours that are not known yet.
+const ON_LINK_RATE: u32 = 200;
+
+/// Packets a second and worker to the host itself.
+const HOST_RATE: u32 = 50_000;
 
 /// A packet on its way through.
 #[derive(Debug)]
@@ -47,7 +54,13 @@ pub struct Pipeline {
     pub out: Box<[Burst]>,
     /// Per port: how many packets it takes now. To be set before each burst.
     pub room: Box<[usize]>,
-    limiter: icmp::Limiter,
+    /// Limits the ICMP errors we send.
+    errors: Limiter,
+    /// Limits the packets to neighbours that are to be found: someone who scans a link must not
+    /// fill the kernel's table of them.
+    on_link: Limiter,
+    /// Limits the other packets for the host: each costs a system call.
+    to_host: Limiter,
     /// The time of this burst, once something asked for it.
     now: Option<Instant>,
     worker: usize,
@@ -74,7 +87,9 @@ impl Pipeline {
             slots: ArrayVec::new(),
             out: (0..ports).map(|_| Burst::new()).collect(),
             room: vec![BURST; ports].into(),
-            limiter: icmp::Limiter::default(),
+            errors: Limiter::default(),
+            on_link: Limiter::default(),
+            to_host: Limiter::default(),
             now: None,
             worker,
             counters,
@@ -203,8 +218,8 @@ impl Pipeline {
                 _ => Verdict::Refuse(Reason::NoRoute, 0),
             },
             Action::NoRoute => Verdict::Refuse(Reason::NoRoute, 0),
-            Action::Punt(Punted::OnLink) => Verdict::Punt,
             Action::Punt(Punted::Host) => to_host(&packet),
+            Action::Punt(on_link) => Verdict::Punt(on_link),
             Action::Discard(Discard::Blackhole) => Verdict::Drop(Reason::Blackhole),
             Action::Discard(Discard::Unreachable) => Verdict::Refuse(Reason::Unreachable, 0),
             Action::Discard(Discard::Prohibit) => Verdict::Refuse(Reason::Prohibited, 0),
@@ -244,22 +259,37 @@ impl Pipeline {
         let slot = &mut self.slots[index];
         let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
         match verdict {
-            Verdict::Punt => {
-                if context.punt.punt(packet.bytes()) {
+            Verdict::Punt(Punted::Solicit(port)) => {
+                let now = *self.now.get_or_insert_with(Instant::now);
+                if self.on_link.allows(ON_LINK_RATE, now) {
+                    context.punt.solicit(port, packet.meta.key, packet.meta.v6);
+                }
+                self.counters.count_drop(Reason::NeighborUnresolved);
+            }
+            Verdict::Punt(punted) => {
+                let now = *self.now.get_or_insert_with(Instant::now);
+                let allowed = match punted {
+                    Punted::Host => self.to_host.allows(HOST_RATE, now),
+                    _ => self.on_link.allows(ON_LINK_RATE, now),
+                };
+                if !allowed {
+                    self.counters.count_drop(Reason::PuntLimited);
+                } else if !context.punt.punt(packet.bytes()) {
+                    self.counters.count_drop(Reason::PuntFailed);
+                } else {
                     match packet.meta.reply {
                         Some(reason) => self.counters.count_reply(reason),
                         None => self.counters.punted.add(1),
                     }
-                } else {
-                    self.counters.count_drop(Reason::PuntFailed);
                 }
             }
             Verdict::Drop(reason) => self.counters.count_drop(reason),
             Verdict::Refuse(reason, parameter) => {
                 let now = *self.now.get_or_insert_with(Instant::now);
+                // The limit comes last: what must not be answered takes nothing from it.
                 if packet.meta.reply.is_none()
-                    && self.limiter.allows(context.fib.node.icmp_rate, now)
                     && icmp::error(&mut packet, reason, parameter, &context.fib.node)
+                    && self.errors.allows(context.fib.node.icmp_rate, now)
                 {
                     return true;
                 }
@@ -285,7 +315,7 @@ impl Pipeline {
         let group = fib.groups.get(group as usize).ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
         let id = group.pick(&fib.health, || flow::hash(packet.bytes())).map_err(
             |state| match state {
-                State::Unresolved => Verdict::Drop(Reason::NeighborUnresolved),
+                State::Unresolved => Verdict::Refuse(Reason::NeighborUnresolved, 0),
                 State::Down | State::Up => Verdict::Refuse(Reason::AdjacencyDown, 0),
             },
         )?;
@@ -376,20 +406,20 @@ fn too_big(meta: &Meta, mtu: u16) -> Verdict {
 #[cold]
 fn to_host(packet: &Packet<'_>) -> Verdict {
     if !packet.meta.v6 {
-        return Verdict::Punt;
+        return Verdict::Punt(Punted::Host);
     }
     match ext::walk(packet.bytes()) {
         Ok(ext::Headers { srh: Some(offset), .. }) => {
             let at = usize::from(offset);
             match packet.bytes().get(at + crate::wire::srh::field::SEGMENTS_LEFT) {
-                Some(0) => Verdict::Punt,
+                Some(0) => Verdict::Punt(Punted::Host),
                 _ => Verdict::Refuse(
                     Reason::RoutingType,
                     u32::from(offset) + crate::wire::srh::field::ROUTING_TYPE as u32,
                 ),
             }
         }
-        Ok(_) => Verdict::Punt,
+        Ok(_) => Verdict::Punt(Punted::Host),
         Err(verdict) => verdict,
     }
 }

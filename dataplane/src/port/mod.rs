@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::fib::entry::PortIndex;
 use crate::frame::{Burst, FreeList};
 
 pub mod memory;
@@ -41,4 +42,8 @@ pub trait Port: Sized {
 pub trait Punt {
     /// Gives an IP packet (no Ethernet header) to the host. Says whether it was taken.
     fn punt(&mut self, packet: &[u8]) -> bool;
+
+    /// Asks for a neighbour on the link of `port` to be looked for. `key` is its address,
+    /// left-aligned. A host that cannot do so does nothing.
+    fn solicit(&mut self, _port: PortIndex, _key: u128, _v6: bool) {}
 }

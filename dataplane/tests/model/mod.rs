@@ -14,6 +14,8 @@ struct Packet {
     hop_spent: bool,
     /// Bytes that were pushed in front of the packet as received.
     pushed: usize,
+    /// Where an SRH was taken out, and its length.
+    popped: (usize, usize),
 }
 
 /// What a step says of a packet.
@@ -48,6 +50,7 @@ pub fn process(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
             Step::Onward => {}
             Step::Gone => return None,
             Step::Error(kind, code, parameter) => {
+                let parameter = if kind == 4 { packet.as_received(parameter) } else { parameter };
                 // All sources are in the network at port 0, and nothing here is an ICMPv6 error.
                 return Some((0, error(&packet.received, kind, code, parameter)));
             }
@@ -123,7 +126,7 @@ impl Packet {
         bytes.truncate(40 + word(&bytes, 4));
         let usable = forwardable(address(&bytes, 8)) && forwardable(address(&bytes, 24));
         let received = bytes.clone();
-        usable.then_some(Self { bytes, received, hop_spent: false, pushed: 0 })
+        usable.then_some(Self { bytes, received, hop_spent: false, pushed: 0, popped: (0, 0) })
     }
 
     fn forward(&mut self, port: usize) -> Result<(), Step> {
@@ -184,7 +187,9 @@ impl Packet {
         self.bytes.copy_within(segment..segment + 16, 24); // S14
         if psp && self.bytes[at + 3] == 0 {
             self.bytes[announced] = self.bytes[at];
-            self.bytes.drain(at..at + 8 * (hel as usize + 1));
+            let len = 8 * (hel as usize + 1);
+            self.bytes.drain(at..at + len);
+            self.popped = (at, len);
             let len = (self.bytes.len() - 40) as u16;
             self.bytes[4..6].copy_from_slice(&len.to_be_bytes());
         }
@@ -226,6 +231,7 @@ impl Packet {
         if self.received.len() > self.bytes.len() + self.pushed {
             // An SRH was taken out: the packet without it is the one that is encapsulated.
             self.received = self.bytes.clone();
+            self.popped = (0, 0);
         }
         let mut listed: Vec<u128> = segs.iter().rev().copied().collect();
         if reduced {
@@ -238,6 +244,13 @@ impl Packet {
         payload.append(&mut self.bytes);
         self.bytes = ipv6(43, 64, OWN, segs[0], &payload);
         Step::Onward
+    }
+
+    /// A pointer into the packet as it is now, as one into the packet that came in: RFC 8986,
+    /// section 4.1.1, "the offset of the Upper-Layer header" in what is quoted.
+    fn as_received(&self, pointer: u32) -> u32 {
+        let (at, len) = self.popped;
+        if pointer as usize >= at { pointer + len as u32 } else { pointer }
     }
 
     /// RFC 8754, section 4.3.2. `None`: the host gets it.

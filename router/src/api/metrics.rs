@@ -26,7 +26,11 @@ impl Metrics {
             .await
             .with_context(|| format!("cannot serve metrics on {address}"))?;
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    tokio::time::sleep(super::ACCEPT_RETRY).await;
+                    continue;
+                };
                 let commands = commands.clone();
                 tokio::spawn(async move {
                     let _ = tokio::time::timeout(PATIENCE, respond(stream, commands)).await;
@@ -83,6 +87,8 @@ async fn page(commands: &mpsc::Sender<Command>) -> Option<String> {
     let workers = ask(commands, What::Workers).await?;
     let sids = ask(commands, What::Sids).await?;
     let drops = ask(commands, What::Drops).await?;
+    let lists: Vec<Value> =
+        ask(commands, What::Policies).await?.iter().flat_map(lists_of).collect();
     let on_port =
         |name, help, value| Metric { name, help, rows: &interfaces, labels: &["name"], value };
     let of_worker =
@@ -91,17 +97,32 @@ async fn page(commands: &mpsc::Sender<Command>) -> Option<String> {
         |name, help, value| Metric { name, help, rows: &sids, labels: &["sid", "behavior"], value };
     let of_reason =
         |name, help, value| Metric { name, help, rows: &drops, labels: &["reason"], value };
+    let of_list =
+        |name, help, value| Metric { name, help, rows: &lists, labels: &["policy", "segs"], value };
     let metrics = [
         on_port("srv6_received_packets", "Packets received", "/received/packets"),
         on_port("srv6_received_bytes", "Bytes received", "/received/bytes"),
         on_port("srv6_sent_packets", "Packets sent", "/sent/packets"),
         on_port("srv6_sent_bytes", "Bytes sent", "/sent/bytes"),
+        on_port(
+            "srv6_kernel_dropped_packets",
+            "Packets the kernel dropped, longer than a frame",
+            "/kernel-dropped",
+        ),
+        on_port(
+            "srv6_ring_full_packets",
+            "Packets the kernel dropped, the worker being too slow",
+            "/ring-full",
+        ),
+        on_port("srv6_no_frame", "Times the kernel had no frame to receive into", "/no-frame"),
         of_worker("srv6_forwarded_packets", "Packets forwarded", "/forwarded"),
         of_worker("srv6_punted_packets", "Packets given to the host", "/punted"),
         of_worker("srv6_replied_packets", "Packets answered", "/replied"),
         of_worker("srv6_dropped_packets", "Packets dropped", "/dropped"),
         of_sid("srv6_sid_packets", "Packets to a local SID", "/packets"),
         of_sid("srv6_sid_bytes", "Bytes to a local SID", "/bytes"),
+        of_list("srv6_policy_packets", "Packets encapsulated by a segment list", "/packets"),
+        of_list("srv6_policy_bytes", "Bytes encapsulated by a segment list", "/bytes"),
         of_reason("srv6_drops", "Packets dropped, by reason", "/dropped"),
         of_reason("srv6_replies", "Packets answered, by reason", "/replied"),
     ];
@@ -111,6 +132,22 @@ async fn page(commands: &mpsc::Sender<Command>) -> Option<String> {
     }
     text.push_str("# EOF\n");
     Some(text)
+}
+
+/// A policy's segment lists, each with the policy's name and its segments as one word.
+fn lists_of(policy: &Value) -> Vec<Value> {
+    let lists = policy["lists"].as_array().cloned().unwrap_or_default();
+    lists
+        .into_iter()
+        .map(|mut list| {
+            let segs: Vec<&str> =
+                list["segs"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let segs = segs.join(",");
+            list["segs"] = Value::String(segs);
+            list["policy"] = policy["name"].clone();
+            list
+        })
+        .collect()
 }
 
 fn render(text: &mut String, metric: &Metric<'_>) {

@@ -9,8 +9,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub mod metrics;
 pub mod show;
 
 pub use metrics::Metrics;
+
+/// How long to wait before the next connection is taken, where the system would not give one.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The longest request, in bytes.
 const MAX_REQUEST: u64 = 4096;
@@ -86,8 +90,24 @@ pub struct Response {
 
 /// A difference in words.
 pub fn describe(difference: &Difference) -> String {
-    let Difference { routes, sids, policies } = difference;
-    format!("{routes} route(s), {sids} SID(s) and {policies} policy(s) changed")
+    let Difference { routes, sids, policies, neighbors, settings } = difference;
+    let mut changed: Vec<String> = [
+        (*routes, "route(s)"),
+        (*sids, "SID(s)"),
+        (*policies, "policy(s)"),
+        (*neighbors, "neighbor(s)"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    if *settings {
+        changed.push("settings".into());
+    }
+    match changed.is_empty() {
+        true => "nothing changed".into(),
+        false => format!("changed: {}", changed.join(", ")),
+    }
 }
 
 /// A listening control socket; its file goes with it.
@@ -115,18 +135,29 @@ pub fn serve(path: &Path, commands: mpsc::Sender<Command>) -> anyhow::Result<Ser
         );
     }
     // Left behind by a daemon that was killed.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot replace {}", path.display()));
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => {
+            fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?
         }
-        _ => {}
+        Ok(_) => bail!(
+            "{} is there and is no socket: set another `socket` in [router], or remove it",
+            path.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot look at {}", path.display()));
+        }
     }
     let listener =
         UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(converse(stream, commands.clone()));
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(converse(stream, commands.clone()))),
+                // Too many open files, most likely: some will be closed.
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+            }
         }
     });
     Ok(Server { path: path.to_owned() })

@@ -42,8 +42,11 @@ pub struct Interface {
     pub mac: String,
     /// MTU in bytes, no more than a frame takes.
     pub mtu: u16,
-    /// Whether it is on and has carrier.
+    /// Whether it is on and has carrier, and is the one that is served.
     pub up: bool,
+    /// Whether it is another interface of the same name than at the start: the daemon has to be
+    /// started again.
+    pub replaced: bool,
     /// The driver's name.
     pub driver: String,
     /// Where the XDP program is attached: `driver` or `generic`.
@@ -247,6 +250,7 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
             mac: mac(found.mac),
             mtu: found.mtu,
             up: found.up,
+            replaced: found.replaced,
             driver: link::driver(&found.name),
             mode: mode.into(),
             zero_copy,

@@ -50,7 +50,7 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Print the lines that would set the same up in another system.
-        #[arg(long = "as", value_name = "SYSTEM")]
+        #[arg(long = "as", value_name = "SYSTEM", conflicts_with = "json")]
         translate: Option<show::System>,
     },
     /// Show live rates, once a second, until interrupted.

@@ -1,5 +1,6 @@
 //! `run` and `reload`.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -15,7 +16,11 @@ use crate::control::startup;
 pub fn run(file: &Path) -> anyhow::Result<()> {
     check_processor()?;
     let filter = EnvFilter::try_from_env("SIDEWINDER_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let config = startup::load(file, |text| eprintln!("{text}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -95,7 +100,6 @@ fn report(daemon: &Daemon) -> anyhow::Result<()> {
         control.writer.route_counts().iter().map(|(v6, v4)| v6 + v4).sum::<usize>(),
         router.socket.display()
     );
-    use std::io::Write as _;
     std::io::stdout().flush()?;
     Ok(())
 }

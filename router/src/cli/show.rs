@@ -74,7 +74,11 @@ fn interfaces(interfaces: &[Interface]) -> Table {
         let queues: Vec<_> = interface.queues.iter().map(ToString::to_string).collect();
         table.row([
             interface.name.clone(),
-            if interface.up { "up" } else { "down" }.into(),
+            match (interface.replaced, interface.up) {
+                (true, _) => "replaced".into(),
+                (_, true) => "up".into(),
+                (_, false) => "down".into(),
+            },
             interface.driver.clone(),
             interface.mode.clone(),
             if interface.zero_copy { "zero-copy" } else { "copy" }.into(),

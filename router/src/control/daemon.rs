@@ -1,6 +1,6 @@
 //! The daemon: everything in its place, and one thread that looks after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,8 +10,9 @@ use sidewinder_config::Config;
 use sidewinder_dataplane::port::tun::Tun;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use super::host::{Wish, Wishes};
 use super::steering::Steering;
 use super::workers::{self, Running};
 use super::{Control, Difference, startup};
@@ -24,22 +25,27 @@ const RETRY: Duration = Duration::from_micros(200);
 /// How often neighbours that do not answer are asked for again.
 const NEIGHBOUR_RETRY: Duration = Duration::from_secs(1);
 
+/// How long a neighbour that a packet was for is looked for before it is given up.
+const SOLICITATION: Duration = Duration::from_secs(5);
+
 /// A running router.
 pub struct Daemon {
     /// Where the configuration was read from.
     pub file: PathBuf,
-    /// Since when it runs.
-    pub started: Instant,
     /// What the control thread knows.
     pub control: Control,
     /// The workers.
     pub workers: Vec<Running>,
     /// The XDP programs.
     pub steering: Steering,
-    /// The way to the kernel.
-    pub tun: Tun,
     kernel: Kernel,
+    wishes: Wishes,
+    /// Neighbours that packets were for, and when they were looked for first.
+    solicited: BTreeMap<(u32, IpAddr), Instant>,
     wanted: BTreeSet<(u32, IpAddr)>,
+    commands: mpsc::Receiver<Command>,
+    /// The control socket's file goes with it.
+    _server: api::Server,
 }
 
 /// Name of the TUN device of the daemon with this process number: at most 15 bytes.
@@ -48,83 +54,84 @@ fn tun_name() -> String {
 }
 
 impl Daemon {
-    /// Sets everything up: kernel view, steer programs, workers. Packets are processed from here
-    /// on.
+    /// Sets everything up: kernel view, control socket, steer programs, workers. Packets are
+    /// processed from here on.
     pub async fn start(file: &Path, config: Config) -> anyhow::Result<Self> {
         let kernel = Kernel::open().context("cannot follow the kernel's links by netlink")?;
-        let mut control = Control::new(config, kernel.view(), 0);
+        let count = startup::workers(&config);
+        let mut control = Control::new(config, kernel.view(), count);
         for (_, port) in control.ports.iter() {
-            if port.index.is_none() {
+            let Some(index) = port.index else {
                 anyhow::bail!(
                     "there is no interface {} here: see `ip link`, and [[interface]] in {}",
                     port.name,
                     file.display()
                 );
-            }
+            };
+            control.bound.insert(port.name.clone(), index);
         }
-        // The number of workers is part of every counter, so it must be known before.
-        let count = startup::workers(&control.config);
-        control = Control::new(control.config, kernel.view(), count);
+        // Before any packet is taken from the kernel: these fail where another daemon runs.
+        let (sender, commands) = mpsc::channel(16);
+        let router = &control.config.router;
+        let server = api::serve(&router.socket, sender.clone())?;
+        if let Some(address) = router.metrics {
+            Metrics::serve(address, sender).await?;
+        }
         let mut steering = Steering::attach(&control)?;
-        let tun = Tun::open(&tun_name())?;
+        let (host, wishes) = Wishes::new(Tun::open(&tun_name())?)?;
         control.publish();
-        let workers = workers::start(&mut control, &mut steering, &tun)?;
+        let workers = workers::start(&mut control, &mut steering, &host)?;
         let mut daemon = Self {
             file: file.to_owned(),
-            started: Instant::now(),
             control,
             workers,
             steering,
-            tun,
             kernel,
+            wishes,
+            solicited: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            commands,
+            _server: server,
         };
-        daemon.settle().await?;
+        daemon.settle().await;
         Ok(daemon)
     }
 
     /// Looks after everything until a signal says stop.
     pub async fn run(mut self) -> anyhow::Result<()> {
+        let result = self.look_after().await;
+        info!("stopping");
+        workers::stop(&mut self.workers);
+        // Fails only where the kernel has forgotten them already.
+        let _ = self.kernel.release_all();
+        result
+    }
+
+    async fn look_after(&mut self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut retry = tokio::time::interval(NEIGHBOUR_RETRY);
-        let (sender, mut commands) = mpsc::channel(16);
-        let router = &self.control.config.router;
-        let _server = api::serve(&router.socket, sender.clone())?;
-        if let Some(address) = router.metrics {
-            Metrics::serve(address, sender).await?;
-        }
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => match self.reload().await {
-                    Ok(difference) => info!("reloaded: {}", api::describe(&difference)),
-                    Err(error) => warn!("not reloaded, nothing was changed: {error:#}"),
-                },
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                // What it says is in the log.
+                _ = hangup.recv() => drop(self.reload().await),
                 events = self.kernel.changed() => match events {
                     Ok(_) => {
-                        self.control.observe(self.kernel.view());
-                        self.settle().await?;
+                        for change in self.control.observe(self.kernel.view()) {
+                            info!("{change}");
+                        }
+                        self.settle().await;
                     }
                     Err(error) => warn!("{error}"),
                 },
-                Some(command) = commands.recv() => self.answer(command).await,
-                _ = retry.tick() => if let Err(error) = self.kernel.retry_unresolved() {
-                    warn!("{error}");
-                },
+                Some(command) = self.commands.recv() => self.answer(command).await,
+                wishes = self.wishes.next() => self.solicit(&wishes),
+                _ = retry.tick() => self.retry(),
             }
         }
-        info!("stopping");
-        self.stop();
-        Ok(())
-    }
-
-    /// Stops the workers and takes everything back that was set up.
-    fn stop(mut self) {
-        workers::stop(&mut self.workers);
-        let _ = self.kernel.release_all();
     }
 
     async fn answer(&mut self, command: Command) {
@@ -142,23 +149,75 @@ impl Daemon {
 
     /// Reads the file again and applies the difference as one change. A bad file changes nothing.
     async fn reload(&mut self) -> anyhow::Result<Difference> {
+        match self.try_reload().await {
+            Ok(difference) => {
+                info!("reloaded: {}", api::describe(&difference));
+                Ok(difference)
+            }
+            Err(error) => {
+                warn!("not reloaded, nothing was changed: {error:#}");
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> anyhow::Result<Difference> {
         let config = startup::load(&self.file, |text| warn!("{text}"))?;
         if let Some(hindrance) = startup::needs_restart(&self.control.config, &config) {
             anyhow::bail!("{hindrance}: this takes effect by a restart of the daemon only");
         }
         let difference = self.control.configure(config, self.kernel.view());
-        self.settle().await?;
+        self.settle().await;
         Ok(difference)
     }
 
+    /// Has the kernel look for neighbours that packets were for.
+    fn solicit(&mut self, wishes: &[Wish]) {
+        for Wish { port, address } in wishes {
+            let Some(link) = self.control.ports.get(*port).and_then(|port| port.index) else {
+                continue;
+            };
+            if self.solicited.insert((link, *address), Instant::now()).is_none()
+                && let Err(error) = self.kernel.resolve(link, *address)
+            {
+                warn!("the kernel does not resolve {address}: {error}");
+            }
+        }
+    }
+
+    /// Asks again for neighbours that are needed, and gives up those that packets were for and
+    /// that are not there; what is there is wanted by its route.
+    fn retry(&mut self) {
+        if let Err(error) = self.kernel.retry_unresolved() {
+            warn!("{error}");
+        }
+        let late = |since: &Instant| since.elapsed() > SOLICITATION;
+        let given_up: Vec<_> = self
+            .solicited
+            .iter()
+            .filter(|(_, since)| late(since))
+            .map(|(neighbour, _)| *neighbour)
+            .collect();
+        for (link, address) in given_up {
+            self.solicited.remove(&(link, address));
+            if !self.wanted.contains(&(link, address))
+                && let Err(error) = self.kernel.release(link, address)
+            {
+                warn!("{error}");
+            }
+        }
+    }
+
     /// Brings workers, XDP maps and the kernel's neighbour table in line with what is known.
-    async fn settle(&mut self) -> anyhow::Result<()> {
+    async fn settle(&mut self) {
         while !self.control.publish() {
             self.workers.iter().for_each(|worker| worker.handle.wake());
             tokio::time::sleep(RETRY).await;
         }
         self.workers.iter().for_each(|worker| worker.handle.wake());
-        self.steering.follow(&self.control)?;
+        if let Err(error) = self.steering.follow(&self.control) {
+            error!("packets may go to the wrong place: {error:#}");
+        }
         let wanted = self.control.wanted_neighbours();
         for (link, address) in wanted.difference(&self.wanted) {
             if let Err(error) = self.kernel.resolve(*link, *address) {
@@ -171,6 +230,5 @@ impl Daemon {
             }
         }
         self.wanted = wanted;
-        Ok(())
     }
 }

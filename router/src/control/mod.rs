@@ -22,6 +22,7 @@ use crate::kernel::View;
 use crate::source::static_;
 
 pub mod daemon;
+pub mod host;
 pub mod nexthops;
 pub mod ports;
 pub mod rib;
@@ -69,6 +70,8 @@ pub struct Control {
     pub config: Config,
     /// Interfaces, addresses, neighbours.
     pub ports: Ports,
+    /// The kernel's index of each interface that sockets were opened on.
+    pub bound: BTreeMap<String, u32>,
     /// Every source's routes.
     pub rib: Rib,
     /// Local SIDs, by prefix.
@@ -101,6 +104,10 @@ pub struct Difference {
     pub sids: usize,
     /// Policies added, changed or removed.
     pub policies: usize,
+    /// Neighbors added, changed or removed.
+    pub neighbors: usize,
+    /// Whether anything of [router], or of an interface or a locator, changed.
+    pub settings: bool,
 }
 
 /// Adds up how two lists differ, by key: what is new, what is gone, what says something else.
@@ -120,10 +127,12 @@ impl Control {
     /// it by [`publish`](Self::publish).
     pub fn new(config: Config, view: &View, workers: usize) -> Self {
         let health = Arc::new(Health::default());
-        let ports = Ports::new(&config, view);
+        let bound = BTreeMap::new();
+        let ports = Ports::new(&config, view, &bound);
         let mut control = Self {
             config,
             ports,
+            bound,
             rib: Rib::default(),
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
@@ -153,24 +162,32 @@ impl Control {
             routes: differences(&old.routes, &config.routes, |route| (route.table, route.prefix)),
             sids: differences(&old.sids, &config.sids, |sid| sid.sid),
             policies: differences(&old.policies, &config.policies, |policy| &policy.name),
+            neighbors: differences(&old.neighbors, &config.neighbors, |neighbor| {
+                (neighbor.address, &neighbor.interface)
+            }),
+            settings: old.router != config.router
+                || old.interfaces != config.interfaces
+                || old.locators != config.locators,
         };
         self.config = config;
         self.configured = Instant::now();
-        self.ports = Ports::new(&self.config, view);
+        self.ports = Ports::new(&self.config, view, &self.bound);
         self.apply();
         difference
     }
 
-    /// Takes a new view of the kernel.
-    pub fn observe(&mut self, view: &View) {
-        let ports = Ports::new(&self.config, view);
+    /// Takes a new view of the kernel, and tells how ports changed.
+    pub fn observe(&mut self, view: &View) -> Vec<String> {
+        let ports = Ports::new(&self.config, view, &self.bound);
         if ports == self.ports {
-            return;
+            return Vec::new();
         }
+        let changes = self.ports.changes(&ports);
         let moved = ports.connected() != self.ports.connected();
         self.ports = ports;
         self.apply_ports(moved);
         self.reconcile();
+        changes
     }
 
     /// Hands all that is staged to the workers. `false`: not yet, call again soon.
@@ -229,7 +246,9 @@ impl Control {
             }
         }
         self.nexthops.refresh(&self.ports, &mut self.writer);
-        self.rib.replace(Source::Connected, &self.ports.routes(), Instant::now());
+        let now = Instant::now();
+        self.rib.replace(Source::Connected, &self.ports.connected_routes(), now);
+        self.rib.replace(Source::Neighbor, &self.ports.neighbour_routes(), now);
         if moved {
             let floats = |hops: &[Hop]| hops.iter().any(|hop| hop.interface.is_none());
             self.rib.touch(|target| matches!(target, Target::Via(hops) if floats(hops)));
@@ -321,7 +340,7 @@ impl Control {
     fn apply_sid(&mut self, prefix: Ipv6Net, said: LocalSid) {
         let behavior = static_::behavior(&said.behavior);
         let group = static_::hop(&said.behavior).map(|hop| {
-            let members = self.members(&[hop]);
+            let members = self.members(&[hop], Key::MAIN);
             self.nexthops.acquire(members, &self.ports, &mut self.writer)
         });
         let table = static_::table(&said.behavior).map_or(0, |table| self.table(table));
@@ -363,27 +382,31 @@ impl Control {
             let target = self.rib.best(&key).map(|route| route.target.clone());
             let (entry, group) = match target {
                 None => (Entry::NONE, None),
-                Some(target) => self.compile(&target),
+                Some(target) => self.compile(&key, &target),
             };
             self.install(key, entry, group);
         }
     }
 
-    fn compile(&mut self, target: &Target) -> (Entry, Option<GroupId>) {
+    fn compile(&mut self, key: &Key, target: &Target) -> (Entry, Option<GroupId>) {
         let entry = match target {
             Target::Sid(sid) => self.sids.get(sid).map_or(Entry::NONE, |sid| Entry::local(sid.id)),
             Target::Policy(name) => {
                 self.policies.get(name).map_or(Entry::NONE, |policy| Entry::encap(policy.id))
             }
             Target::Via(hops) => {
-                let members = self.members(hops);
+                let members = self.members(hops, key.table);
                 if members.is_empty() {
                     return (Entry::NONE, None);
                 }
                 let group = self.nexthops.acquire(members, &self.ports, &mut self.writer);
                 return (Entry::forward(group), Some(group));
             }
-            Target::OnLink(_) => Entry::ON_LINK,
+            // The kernel finds neighbours in its own prefixes only.
+            Target::OnLink(_) if self.ports.connected().contains_key(key) => Entry::ON_LINK,
+            Target::OnLink(interface) => {
+                self.ports.by_name(interface).map_or(Entry::NONE, Entry::solicit)
+            }
             Target::Host => Entry::HOST,
             Target::Discard(discard) => Entry::discard(*discard),
         };
@@ -408,9 +431,9 @@ impl Control {
     }
 
     /// The hops whose port is known.
-    fn members(&self, hops: &[Hop]) -> Members {
+    fn members(&self, hops: &[Hop], table: u32) -> Members {
         hops.iter()
-            .filter_map(|hop| Some((self.ports.of_hop(hop)?, hop.address, hop.weight)))
+            .filter_map(|hop| Some((self.ports.of_hop(hop, table)?, hop.address, hop.weight)))
             .collect()
     }
 

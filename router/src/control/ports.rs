@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use sidewinder_config::Config;
+use sidewinder_config::{Config, RouteAction};
 use sidewinder_dataplane::fib::entry::PortIndex;
 use sidewinder_dataplane::frame::MAX_PACKET;
 use sidewinder_dataplane::wire::ethernet::{self, Mac};
@@ -25,6 +25,8 @@ pub struct Port {
     pub mtu: u16,
     /// Whether it is on and has carrier.
     pub up: bool,
+    /// Whether there is another interface of that name than at the start, where the sockets are.
+    pub replaced: bool,
     /// Number of the table its packets are looked up in.
     pub table: u32,
 }
@@ -33,8 +35,12 @@ pub struct Port {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ports {
     ports: Vec<Port>,
-    /// Prefixes on the ports, with the port; link-local ones are not among them.
-    connected: BTreeMap<IpNet, PortIndex>,
+    /// Prefixes on the ports by table, with the port; link-local ones are not among them.
+    connected: BTreeMap<Key, PortIndex>,
+    /// Prefixes that the file puts on a port's link.
+    on_link: BTreeMap<Key, PortIndex>,
+    /// Addresses of the ports.
+    addresses: BTreeSet<(PortIndex, IpAddr)>,
     /// All addresses of the host.
     own: BTreeSet<IpAddr>,
     /// Ethernet addresses of neighbours: of the file, and of the kernel.
@@ -44,32 +50,46 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// What the file and the kernel say together.
-    pub fn new(config: &Config, view: &View) -> Self {
+    /// What the file and the kernel say together. `bound` is the kernel's index of each interface
+    /// that sockets were opened on.
+    pub fn new(config: &Config, view: &View, bound: &BTreeMap<String, u32>) -> Self {
         let mut found = Self::default();
         for interface in &config.interfaces {
             let link = view.link_named(&interface.name);
             let largest = MAX_PACKET - ethernet::HEADER_LEN;
+            let replaced = match (link, bound.get(&interface.name)) {
+                (Some(link), Some(index)) => link.index != *index,
+                _ => false,
+            };
             found.ports.push(Port {
                 name: interface.name.clone(),
                 index: link.map(|link| link.index),
                 mac: link.and_then(|link| link.mac).unwrap_or_default(),
                 mtu: link.map_or(0, |link| link.mtu.min(largest as u32)) as u16,
-                up: link.is_some_and(|link| link.up),
+                up: link.is_some_and(|link| link.up) && !replaced,
+                replaced,
                 table: interface.table.0,
             });
         }
         found.own = view.own_addresses().collect();
         for (key, address) in &view.addresses {
             let Some(port) = found.by_link(key.link) else { continue };
+            if address.tentative || is_link_local(key.ip) {
+                continue;
+            }
+            found.addresses.insert((port, key.ip));
             let Ok(prefix) = IpNet::new(key.peer.unwrap_or(key.ip), key.prefix_len) else {
                 continue;
             };
-            if !address.tentative
-                && !is_link_local(key.ip)
-                && prefix.prefix_len() < prefix.max_prefix_len()
+            if prefix.prefix_len() < prefix.max_prefix_len() {
+                found.connected.insert(found.key(port, prefix.trunc()), port);
+            }
+        }
+        for route in &config.routes {
+            if let RouteAction::OnLink(interface) = &route.action
+                && let Some(port) = found.by_name(interface)
             {
-                found.connected.insert(prefix.trunc(), port);
+                found.on_link.insert(Key { table: route.table.0, prefix: route.prefix }, port);
             }
         }
         for ((link, ip), neighbour) in &view.neighbours {
@@ -86,6 +106,28 @@ impl Ports {
             }
         }
         found
+    }
+
+    /// What is different with the ports in `new`, in words.
+    pub fn changes(&self, new: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (old, new) in self.ports.iter().zip(&new.ports) {
+            let name = &new.name;
+            if new.replaced && !old.replaced {
+                changes.push(format!(
+                    "{name} is another interface than at the start, and is not served: restart"
+                ));
+            } else if old.up != new.up {
+                changes.push(format!("{name} is {}", if new.up { "up" } else { "down" }));
+            }
+            if old.mac != new.mac {
+                changes.push(format!("{name} has another Ethernet address"));
+            }
+            if old.mtu != new.mtu {
+                changes.push(format!("{name} has an MTU of {} bytes", new.mtu));
+            }
+        }
+        changes
     }
 
     /// All ports, by index.
@@ -107,15 +149,22 @@ impl Ports {
         self.iter().find(|(_, port)| port.index == Some(link)).map(|(index, _)| index)
     }
 
-    /// The port that a next hop is on: as it says, or the one whose prefix covers its address.
-    pub fn of_hop(&self, hop: &Hop) -> Option<PortIndex> {
+    /// A prefix in the table of a port.
+    fn key(&self, port: PortIndex, prefix: IpNet) -> Key {
+        Key { table: self.get(port).map_or(Key::MAIN, |port| port.table), prefix }
+    }
+
+    /// The port that a next hop is on: as it says, or the one whose prefix covers its address, in
+    /// `table` if there is one.
+    pub fn of_hop(&self, hop: &Hop, table: u32) -> Option<PortIndex> {
         if let Some(name) = &hop.interface {
             return self.by_name(name);
         }
         self.connected
             .iter()
-            .filter(|(prefix, _)| prefix.contains(&hop.address))
-            .max_by_key(|(prefix, _)| prefix.prefix_len())
+            .chain(&self.on_link)
+            .filter(|(key, _)| key.prefix.contains(&hop.address))
+            .max_by_key(|(key, _)| (key.table == table, key.prefix.prefix_len()))
             .map(|(_, port)| *port)
     }
 
@@ -140,69 +189,66 @@ impl Ports {
     }
 
     /// The prefixes on the ports.
-    pub fn connected(&self) -> &BTreeMap<IpNet, PortIndex> {
+    pub fn connected(&self) -> &BTreeMap<Key, PortIndex> {
         &self.connected
     }
 
-    /// A global IPv6 address of one of the ports: the source of ICMP errors where the file names
+    /// A global IPv6 address of one of the ports: the source of ICMPv6 errors where the file names
     /// none (RFC 4443, section 2.2).
     pub fn some_address(&self) -> Option<Ipv6Addr> {
-        self.own.iter().find_map(|address| match address {
-            IpAddr::V6(address)
-                if !address.is_loopback() && !is_link_local(IpAddr::V6(*address)) =>
-            {
-                Some(*address)
-            }
-            _ => None,
+        self.addresses.iter().find_map(|(_, address)| match address {
+            IpAddr::V6(address) => Some(*address),
+            IpAddr::V4(_) => None,
         })
     }
 
-    /// An IPv4 address of one of the ports, else of the host: the source of ICMPv4 errors.
+    /// An IPv4 address of one of the ports: the source of ICMPv4 errors.
     pub fn some_address_v4(&self) -> Option<Ipv4Addr> {
-        let on_port = |address: &Ipv4Addr| {
-            self.connected.keys().any(|prefix| prefix.contains(&IpAddr::V4(*address)))
-        };
-        let all: Vec<Ipv4Addr> = self
-            .own
-            .iter()
-            .filter_map(|address| match address {
-                IpAddr::V4(address) if !address.is_loopback() && !address.is_link_local() => {
-                    Some(*address)
-                }
-                _ => None,
-            })
-            .collect();
-        all.iter().find(|address| on_port(address)).or(all.first()).copied()
+        self.addresses.iter().find_map(|(_, address)| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        })
     }
 
-    /// The routes that follow from addresses and neighbours: the host's own addresses, the
-    /// prefixes on the ports, and each known neighbour in them.
-    pub fn routes(&self) -> Routes {
+    /// The routes that follow from addresses: the prefixes on the ports, and the host's own
+    /// addresses; those of a port in its table, and all of them in the main table.
+    pub fn connected_routes(&self) -> Routes {
         let mut routes = Routes::new();
-        let tables: BTreeSet<u32> =
-            self.ports.iter().map(|port| port.table).chain([Key::MAIN]).collect();
-        for (prefix, port) in &self.connected {
-            let Some(found) = self.get(*port) else { continue };
-            if found.up {
-                let key = Key { table: found.table, prefix: *prefix };
-                routes.insert(key, Target::OnLink(found.name.clone()));
-            }
-        }
-        for (port, address) in self.neighbours.keys() {
-            let Some(found) = self.get(*port) else { continue };
-            let covered =
-                self.connected.iter().any(|(prefix, on)| on == port && prefix.contains(address));
-            if found.up && covered {
-                let hop = Hop { address: *address, interface: Some(found.name.clone()), weight: 1 };
-                let key = Key { table: found.table, prefix: (*address).into() };
-                routes.insert(key, Target::Via(vec![hop]));
+        for (key, port) in &self.connected {
+            if let Some(found) = self.get(*port)
+                && found.up
+            {
+                routes.insert(*key, Target::OnLink(found.name.clone()));
             }
         }
         for address in &self.own {
             if !is_link_local(*address) && !address.is_loopback() {
-                for table in &tables {
-                    routes.insert(Key { table: *table, prefix: (*address).into() }, Target::Host);
-                }
+                let key = Key { table: Key::MAIN, prefix: (*address).into() };
+                routes.insert(key, Target::Host);
+            }
+        }
+        for (port, address) in &self.addresses {
+            routes.insert(self.key(*port, (*address).into()), Target::Host);
+        }
+        routes
+    }
+
+    /// The routes that follow from neighbours: each that is known, in the prefixes that are on its
+    /// link.
+    pub fn neighbour_routes(&self) -> Routes {
+        let mut routes = Routes::new();
+        let prefixes = || self.connected.iter().chain(&self.on_link);
+        for (port, address) in self.neighbours.keys() {
+            let Some(found) = self.get(*port).filter(|found| found.up) else { continue };
+            let tables: BTreeSet<u32> = prefixes()
+                .filter(|(key, on)| *on == port && key.prefix.contains(address))
+                .map(|(key, _)| key.table)
+                .collect();
+            for table in tables {
+                let interface = Some(found.name.clone());
+                let hop = Hop { address: *address, interface, weight: 1 };
+                let key = Key { table, prefix: (*address).into() };
+                routes.insert(key, Target::Via(vec![hop]));
             }
         }
         routes

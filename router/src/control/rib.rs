@@ -13,10 +13,12 @@ use sidewinder_dataplane::fib::entry::Discard;
 pub enum Source {
     /// A local SID.
     Sid,
-    /// Addresses and neighbours of our interfaces.
+    /// Addresses of our interfaces.
     Connected,
     /// The configuration file.
     Static,
+    /// Neighbours that were found on our links.
+    Neighbor,
 }
 
 impl Source {
@@ -25,6 +27,8 @@ impl Source {
         match self {
             Self::Sid | Self::Connected => 0,
             Self::Static => 1,
+            // Whatever a source says of a single address was said on purpose.
+            Self::Neighbor => 254,
         }
     }
 
@@ -34,6 +38,7 @@ impl Source {
             Self::Sid => "sid",
             Self::Connected => "connected",
             Self::Static => "static",
+            Self::Neighbor => "neighbor",
         }
     }
 }

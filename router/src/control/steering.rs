@@ -77,7 +77,7 @@ fn changes<'a, T: Ord>(
 
 /// The host's own addresses and its IPv4 subnets' broadcast addresses, except what is a local SID.
 fn hosts(control: &Control) -> BTreeSet<IpAddr> {
-    let broadcasts = control.ports.connected().keys().filter_map(|prefix| match prefix {
+    let broadcasts = control.ports.connected().keys().filter_map(|key| match key.prefix {
         IpNet::V4(prefix) if prefix.prefix_len() < 31 => Some(IpAddr::V4(prefix.broadcast())),
         _ => None,
     });

@@ -9,10 +9,12 @@ use crossbeam::utils::CachePadded;
 use sidewinder_config::{Config, Poll, ZeroCopy as Said};
 use sidewinder_dataplane::counters::WorkerCounters;
 use sidewinder_dataplane::frame::FreeList;
-use sidewinder_dataplane::port::tun::Tun;
-use sidewinder_dataplane::port::xdp::{self, FRAMES_PER_SOCKET, Monitor, PortConfig, ZeroCopy};
+use sidewinder_dataplane::port::xdp::{
+    self, BusyPoll, FRAMES_PER_SOCKET, Monitor, PortConfig, ZeroCopy,
+};
 use sidewinder_dataplane::worker::{Handle, Polling, Worker};
 
+use super::host::Host;
 use super::steering::Steering;
 use super::{Control, startup};
 
@@ -40,7 +42,7 @@ pub struct Running {
 pub fn start(
     control: &mut Control,
     steering: &mut Steering,
-    tun: &Tun,
+    host: &Host,
 ) -> anyhow::Result<Vec<Running>> {
     let config = control.config.clone();
     let queues: Vec<Vec<Vec<u32>>> = config
@@ -50,7 +52,7 @@ pub fn start(
         .collect::<anyhow::Result<_>>()?;
     let mut running = Vec::new();
     for worker in 0..startup::workers(&config) {
-        match start_one(control, &config, steering, tun, worker, &queues) {
+        match start_one(control, &config, steering, host, worker, &queues) {
             Ok(started) => running.push(started),
             Err(error) => {
                 stop(&mut running);
@@ -65,7 +67,7 @@ fn start_one(
     control: &mut Control,
     config: &Config,
     steering: &mut Steering,
-    tun: &Tun,
+    host: &Host,
     index: usize,
     queues: &[Vec<Vec<u32>>],
 ) -> anyhow::Result<Running> {
@@ -81,7 +83,7 @@ fn start_one(
                 Said::Prefer => ZeroCopy::Prefer,
                 Said::Never => ZeroCopy::Never,
             },
-            busy_poll: None,
+            busy_poll: (config.router.poll == Poll::Busy).then(BusyPoll::default),
         })
         .collect();
     let sockets: u32 = configs.iter().map(|config| config.queues.len() as u32).sum();
@@ -115,7 +117,7 @@ fn start_one(
         opened.umem,
         FreeList::new(opened.frames),
         control.writer.reader(),
-        tun.clone(),
+        host.clone(),
         Arc::clone(&counters),
     );
     let handle = Handle::new().context("too many open files: raise `ulimit -n`")?;

@@ -79,8 +79,9 @@ pub enum Error {
 
     /// ENOMEM or ENOBUFS: the memory is not there, or must not be locked.
     #[error(
-        "{} MiB of packet memory could not be locked ({source}): raise the limit \
-         (`ulimit -l unlimited`, or LimitMEMLOCK=infinity in the systemd unit), or use fewer frames",
+        "{} MiB of packet memory could not be locked: raise the limit (`ulimit -l unlimited`, or \
+         LimitMEMLOCK=infinity in the systemd unit), give the process CAP_IPC_LOCK, or serve fewer \
+         queues",
         bytes.div_ceil(1 << 20)
     )]
     LockedMemory {

@@ -269,7 +269,7 @@ mod tests {
     fn snapshot(router: &'static str, packets: u64) -> Snapshot {
         let count = Count { packets, bytes: packets * 1000 };
         let interface: Interface = serde_json::from_value(serde_json::json!({
-            "name": "eth0", "index": 1, "mac": "", "mtu": 1500, "up": true, "driver": "veth",
+            "name": "eth0", "index": 1, "mac": "", "mtu": 1500, "up": true, "replaced": false, "driver": "veth",
             "mode": "driver", "zero-copy": false, "queues": [0], "table": "main",
             "received": count, "sent": count, "kernel-dropped": 0, "ring-full": 0, "no-frame": 0,
         }))
