@@ -70,6 +70,9 @@ impl Daemon {
             };
             control.bound.insert(port.name.clone(), index);
         }
+        // The programs pass everything to the kernel until there are sockets; who lacks a
+        // privilege is told so here.
+        let mut steering = Steering::attach(&control)?;
         // Before any packet is taken from the kernel: these fail where another daemon runs.
         let (sender, commands) = mpsc::channel(16);
         let router = &control.config.router;
@@ -77,7 +80,6 @@ impl Daemon {
         if let Some(address) = router.metrics {
             Metrics::serve(address, sender).await?;
         }
-        let mut steering = Steering::attach(&control)?;
         let (host, wishes) = Wishes::new(Tun::open(&tun_name())?)?;
         control.publish();
         let workers = workers::start(&mut control, &mut steering, &host)?;

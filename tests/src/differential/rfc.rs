@@ -71,6 +71,7 @@ pub fn fate(subject: Subject, input: &[u8]) -> Fate {
         home: "main",
         spent: false,
         pushed: 0,
+        popped: (0, 0),
         answering: None,
         changed: false,
     };
@@ -104,6 +105,8 @@ struct Way {
     spent: bool,
     /// Bytes that were pushed in front of what was received.
     pushed: usize,
+    /// Where an SRH was taken out, and its length.
+    popped: (usize, usize),
     /// Why it has become an answer, if it has.
     answering: Option<Why>,
     changed: bool,
@@ -151,6 +154,7 @@ impl Way {
         }
         self.packet.truncate(length);
         self.received = self.packet.clone();
+        self.popped = (0, 0);
         if self.is_v6() && (out_of_scope(self.source()) || out_of_scope(self.destination())) {
             return Err(Why::Scope);
         }
@@ -233,7 +237,9 @@ impl Way {
         self.packet.copy_within(segment..segment + 16, 24);
         if self.subject == Subject::EndPsp && self.packet[at + 3] == 0 {
             self.packet[chain.announced] = self.packet[at];
-            self.packet.drain(at..at + (usize::from(self.packet[at + 1]) + 1) * 8);
+            let length = (usize::from(self.packet[at + 1]) + 1) * 8;
+            self.packet.drain(at..at + length);
+            self.popped = (at, length);
             self.set_length();
         }
         match self.subject {
@@ -376,6 +382,10 @@ impl Way {
             Some(_) => {}
             None => return false,
         }
+        // A pointer is one into what is quoted.
+        let (at, length) = self.popped;
+        let behind = kind == 4 && parameter as usize >= at;
+        let parameter = parameter + if behind { length as u32 } else { 0 };
         let quoted = &self.received[..self.received.len().min(LONGEST_ERROR - IPV6 - 8)];
         let body = [&parameter.to_be_bytes(), quoted].concat();
         let header = Ipv6 { hops: HOPS, ..Ipv6::new(address(ROUTER), source) };
