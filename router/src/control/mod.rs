@@ -24,13 +24,18 @@ use crate::source::static_;
 pub mod daemon;
 pub mod host;
 pub mod nexthops;
+pub mod offline;
 pub mod ports;
 pub mod rib;
 pub mod startup;
 pub mod steering;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use nexthops::{Members, NextHops};
+pub use offline::{OfflineLink, offline};
 use ports::Ports;
 use rib::{Hop, Key, Rib, Source, Target};
 
@@ -474,37 +479,4 @@ fn compile_policy(
         .map(|(index, list)| (index as u16, u32::from(list.weight)))
         .collect();
     fib::Policy { lists, buckets: spread(&weights), table }
-}
-
-/// A FIB of a configuration, without a kernel: for tests and benches. Every interface of the file
-/// is up, with the Ethernet addresses and MTUs that `links` gives.
-pub fn offline(config: &Config, links: &[OfflineLink], workers: usize) -> Control {
-    let mut view = View::default();
-    for link in links {
-        let found = crate::kernel::Link {
-            index: link.index,
-            name: link.name.clone(),
-            mac: Some(link.mac),
-            mtu: link.mtu,
-            up: true,
-            kind: None,
-        };
-        view.links.insert(link.index, found);
-    }
-    let mut control = Control::new(config.clone(), &view, workers);
-    control.publish();
-    control
-}
-
-/// An interface that there is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfflineLink {
-    /// Its name, as in the file.
-    pub name: String,
-    /// Any index, other than those of the others.
-    pub index: u32,
-    /// Its Ethernet address.
-    pub mac: [u8; 6],
-    /// Its MTU in bytes.
-    pub mtu: u32,
 }
