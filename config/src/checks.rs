@@ -51,7 +51,13 @@ fn duplicates<T: Eq + Hash>(all: &[At<T>], sink: &Sink, show: impl Fn(&T) -> Str
 fn references(refs: &[At<String>], known: &[At<String>], what: &str, section: &str, sink: &Sink) {
     // Names to show where none is near; more would bury the message.
     const SHOWN: usize = 8;
-    let names: Vec<_> = known.iter().map(|name| name.value.as_str()).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for name in known {
+        // One that is there twice is another message's matter.
+        if !names.contains(&name.value.as_str()) {
+            names.push(&name.value);
+        }
+    }
     for At { value, span } in refs {
         if names.contains(&value.as_str()) {
             continue;

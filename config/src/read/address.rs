@@ -185,8 +185,8 @@ fn wrong_family(value: Value<'_>, asked: Asked) -> Diagnostic {
     let found =
         value.error(format!("{} must be {asked}", value.name()), format!("this is {given}"));
     match value.key {
-        "nh4" => found.help("an IPv6 next hop is written with the key `nh6`"),
-        "nh6" => found.help("an IPv4 next hop is written with the key `nh4`"),
+        "nh4" => found.help("the key of an IPv6 next hop is `nh6`, where one is possible"),
+        "nh6" => found.help("the key of an IPv4 next hop is `nh4`, where one is possible"),
         "segs" => found.help("segments are IPv6 addresses; IPv4 packets are carried inside IPv6"),
         _ => found.help(format!("write an {asked} address here")),
     }

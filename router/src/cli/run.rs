@@ -79,6 +79,9 @@ fn report(daemon: &Daemon) -> anyhow::Result<()> {
         ]);
     }
     print!("{interfaces}");
+    for interface in api::show::interfaces(daemon) {
+        notes(daemon, &interface).iter().for_each(|note| println!("{note}"));
+    }
     for worker in api::show::workers(daemon) {
         let core = worker.core.map_or("not pinned".into(), |core| format!("core {core}"));
         let pages = if worker.huge_pages {
@@ -102,6 +105,28 @@ fn report(daemon: &Daemon) -> anyhow::Result<()> {
     );
     std::io::stdout().flush()?;
     Ok(())
+}
+
+/// What an operator may not have expected of an interface.
+fn notes(daemon: &Daemon, interface: &api::show::Interface) -> Vec<String> {
+    let api::show::Interface { name, driver, .. } = interface;
+    let mut notes = Vec::new();
+    if interface.mode == "generic" {
+        notes.push(format!("{name}: {driver} has no XDP of its own, and the generic one is slow"));
+    }
+    let all_prefer = daemon
+        .control
+        .config
+        .interfaces
+        .iter()
+        .all(|said| said.zero_copy == sidewinder_config::ZeroCopy::Prefer);
+    if all_prefer && !interface.zero_copy && driver != "veth" {
+        notes.push(format!(
+            "{name}: copies packets, because it or another interface has no zero-copy: one memory \
+             serves them all"
+        ));
+    }
+    notes
 }
 
 /// Has the daemon read its file again.

@@ -114,6 +114,7 @@ impl Daemon {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut retry = tokio::time::interval(NEIGHBOUR_RETRY);
+        let mut resyncs = self.kernel.resyncs();
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
@@ -122,6 +123,10 @@ impl Daemon {
                 _ = hangup.recv() => drop(self.reload().await),
                 events = self.kernel.changed() => match events {
                     Ok(_) => {
+                        if self.kernel.resyncs() > resyncs {
+                            resyncs = self.kernel.resyncs();
+                            warn!("the kernel's notifications came too fast: read everything anew");
+                        }
                         for change in self.control.observe(self.kernel.view()) {
                             info!("{change}");
                         }

@@ -470,7 +470,7 @@ nh4 = "255.255.255.255"
     23 | nh6 = "192.0.2.1"
        |       ^^^^^^^^^^^ this is IPv4
        |
-       = help: an IPv4 next hop is written with the key `nh4`
+       = help: the key of an IPv4 next hop is `nh4`, where one is possible
 
     error: `nh4` must be IPv4
       --> r1.toml:27:7
@@ -478,7 +478,7 @@ nh4 = "255.255.255.255"
     27 | nh4 = "fc00::1"
        |       ^^^^^^^^^ this is IPv6
        |
-       = help: an IPv6 next hop is written with the key `nh6`
+       = help: the key of an IPv6 next hop is `nh6`, where one is possible
 
     error: `nh4` must be a unicast address
       --> r1.toml:31:7
