@@ -37,7 +37,7 @@ use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
 /// Enough TCP to run through every ring and buffer many thousand times.
 const MUCH: u32 = 300;
 /// Enough to show that two kinds of router understand each other.
-const LITTLE: u32 = 20;
+const LITTLE: u32 = 200;
 
 #[test]
 fn linux_everywhere() -> Outcome {
