@@ -15,28 +15,10 @@ use crate::{
 /// How a policy encapsulates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// H.Encaps: all segments in the SRH, which is written for a single segment, too.
+    /// H.Encaps (iproute2: `mode encap`): all segments in the SRH, which is written for a single segment, too.
     Encaps,
-    /// H.Encaps.Red: the first segment in the destination address only; no SRH for a single one.
+    /// H.Encaps.Red (iproute2: `mode encap.red`): the first segment in the destination address only; no SRH for a single one.
     EncapsRed,
-}
-
-impl Mode {
-    /// Its name in RFC 8986.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Encaps => "H.Encaps",
-            Self::EncapsRed => "H.Encaps.Red",
-        }
-    }
-
-    /// Its name in iproute2's `encap seg6 mode`.
-    pub const fn iproute2(self) -> &'static str {
-        match self {
-            Self::Encaps => "encap",
-            Self::EncapsRed => "encap.red",
-        }
-    }
 }
 
 /// A segment list, as the bytes that are pushed in front of a packet.

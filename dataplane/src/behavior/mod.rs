@@ -46,10 +46,8 @@ pub type Act = fn(&mut Packet<'_>, &Headers, &Sid, &Fib) -> Verdict;
 pub struct Row {
     /// Which one.
     pub behavior: Behavior,
-    /// Its name in RFC 8986.
+    /// Its name in RFC 8986, and in iproute2's `encap seg6local action`.
     pub name: &'static str,
-    /// Its name in iproute2's `encap seg6local action`.
-    pub iproute2: &'static str,
     /// Code points of "SRv6 Endpoint Behaviors" at IANA: without flavor, and with PSP, USP, PSP
     /// and USP in this order from `code_point + 1`; with USD likewise from `code_point_usd`.
     pub code_point: u16,
@@ -78,7 +76,7 @@ const fn row(
     code_point_usd: Option<u16>,
     act: Act,
 ) -> Row {
-    Row { behavior, name, iproute2: name, code_point, code_point_usd, act }
+    Row { behavior, name, code_point, code_point_usd, act }
 }
 
 impl Behavior {

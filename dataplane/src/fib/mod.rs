@@ -81,7 +81,7 @@ pub struct Node {
     pub icmp_source_v4: u32,
     /// ICMP errors per second and worker; 0: no limit.
     pub icmp_rate: u32,
-    /// Hop limit of outer headers and of what the node itself sends.
+    /// Hop limit, or TTL, of the errors that the node sends.
     pub hop_limit: u8,
     /// How outer flow labels are made.
     pub flow_label: FlowLabel,

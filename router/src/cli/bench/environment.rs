@@ -23,8 +23,8 @@ pub struct Environment {
     pub burst: usize,
     /// Bytes of a frame.
     pub frame_bytes: usize,
-    /// Whether the packet memory was on huge pages.
-    pub huge_pages: bool,
+    /// Huge pages that the system has reserved. What is measured in memory uses none of them.
+    pub huge_pages_reserved: u64,
 }
 
 impl Environment {
@@ -51,7 +51,10 @@ impl Environment {
                 .into(),
             burst: BURST,
             frame_bytes: FRAME_SIZE,
-            huge_pages: false,
+            huge_pages_reserved: fs::read_to_string("/proc/sys/vm/nr_hugepages")
+                .ok()
+                .and_then(|count| count.trim().parse().ok())
+                .unwrap_or_default(),
         }
     }
 }
