@@ -1,0 +1,54 @@
+//! The benches run, and print what they promise. Briefly: figures come from the commands themselves.
+
+#![forbid(unsafe_code)]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_sidewinder"))
+        .arg("bench")
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "bench {arguments:?}: {said}");
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
+fn is_positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number > 0.0)
+}
+
+#[test]
+fn core_measures_every_behavior() {
+    let output =
+        bench(&["core", "--json", "--packets", "4000", "--routes", "10", "--routes", "500"]);
+    assert!(output["environment"]["processor"].is_string());
+    let results = output["results"].as_array().expect("a list of results");
+    for routes in [10, 500] {
+        for behavior in ["IPv6", "End", "End-PSP", "End.X", "End.DT6", "End.DX6", "H.Encaps-1"] {
+            let result = results
+                .iter()
+                .find(|result| result["behavior"] == behavior && result["routes"] == routes)
+                .unwrap_or_else(|| panic!("no {behavior} with {routes} routes"));
+            for field in ["packet-bytes", "ns-per-packet", "cycles-per-packet", "mpps"] {
+                assert!(is_positive(&result[field]), "{behavior}: {field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fib_measures_a_table_and_its_updates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let updates = folder.path().join("updates");
+    std::fs::write(&updates, "A fc00::/32\nW fc00::/32\nA fc00:1::/32\n").expect("a file");
+    let path = updates.to_str().expect("a path in UTF-8");
+    let output = bench(&["fib", "1000", "--json", "--updates", path]);
+    for field in ["build-ms", "memory-bytes", "single-mlps", "batched-mlps"] {
+        assert!(is_positive(&output[field]), "{field}");
+    }
+    assert_eq!(output["updates"]["updates"], 3);
+}
