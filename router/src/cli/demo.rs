@@ -4,28 +4,21 @@
 //! which are deleted at the end, on failure, and when the demo is interrupted.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::bail;
 
-mod daemon;
-mod netns;
 mod network;
 mod report;
-mod stop;
 mod topology;
 mod traffic;
 
-use daemon::Snapshot;
 use network::Network;
-use stop::Stop;
 use traffic::Traffic;
 
-/// Where programs are, also for those whose `PATH` lacks the administrator's directories.
-const TOOLS: [(&str, &str); 3] =
-    [("ip", "iproute2"), ("ethtool", "ethtool"), ("setpriv", "util-linux")];
+use super::lab::daemon::Snapshot;
+use super::lab::stop::Stop;
 
 /// What the demo can be told.
 #[derive(Debug, clap::Args)]
@@ -49,7 +42,7 @@ pub struct Args {
 
 /// Builds the network, runs the traffic, reports, and cleans up.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    check_machine()?;
+    super::lab::check_machine("demo")?;
     let stop = Stop::on_signals()?;
     let mut out = io::stdout();
     let shown = Network::build(&stop).and_then(|mut network| {
@@ -64,28 +57,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Err(_) if stop.requested() => Ok(()),
         other => other,
     }
-}
-
-/// Says what is missing before anything is made.
-fn check_machine() -> anyhow::Result<()> {
-    let this = env::current_exe().context("the path of this program is not known")?;
-    ensure!(
-        nix::unistd::geteuid().is_root(),
-        "the demo makes network namespaces, which needs root: run `sudo {} demo`",
-        this.display()
-    );
-    for (tool, package) in TOOLS {
-        ensure!(
-            on_path(tool),
-            "the demo needs the program `{tool}`: run `apt-get install {package}`, or `make setup`"
-        );
-    }
-    Ok(())
-}
-
-fn on_path(tool: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| Path::new(&folder).join(tool).is_file())
 }
 
 /// All that happens while the network stands.

@@ -11,6 +11,7 @@ use crate::api::What;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod lab;
 pub mod run;
 pub mod show;
 pub mod table;

@@ -12,6 +12,7 @@
 //!
 //! [`umem`] is the packet memory, `ring` the rings, [`socket`] a socket on one queue, [`steer`] the
 //! XDP program that decides what comes here, [`link`] what there is to know about an interface.
+//! [`generator`] and [`sink`] are no ports: measurements begin and end there.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,8 +23,10 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 pub mod error;
+pub mod generator;
 pub mod link;
 mod ring;
+pub mod sink;
 pub mod socket;
 pub mod steer;
 pub mod umem;

@@ -20,11 +20,8 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
-// The few things of libbpf's bpf_helpers.h that are needed.
-#define SEC(name) __attribute__((section(name), used))
-#define MAP_VALUE(name, value) int(*name)[value]
-#define MAP_TYPE(name, type) typeof(type) *name
-static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+#include "bpf.h"
+
 static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

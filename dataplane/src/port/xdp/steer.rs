@@ -65,7 +65,7 @@ struct Loaded {
 }
 
 /// A map of a kind that aya has no `Debug` for.
-struct Opaque<T>(T);
+pub(super) struct Opaque<T>(pub(super) T);
 
 impl<T> fmt::Debug for Opaque<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,7 +245,7 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, EbpfError> {
     Ok(ebpf.program_mut("steer").ok_or_else(missing)?.try_into()?)
 }
 
-fn take<T: TryFrom<Map, Error = MapError>>(
+pub(super) fn take<T: TryFrom<Map, Error = MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<T, MapError> {
@@ -265,12 +265,12 @@ fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
     }
 }
 
-fn map_error(map: &'static str) -> impl Fn(MapError) -> Error {
+pub(super) fn map_error(map: &'static str) -> impl Fn(MapError) -> Error {
     move |source| Error::Map { map, source: Box::new(source) }
 }
 
 #[cold]
-fn program_error(doing: &'static str, interface: &str, error: &(dyn StdError + 'static)) -> Error {
+pub(super) fn program_error(doing: &'static str, interface: &str, error: &(dyn StdError + 'static)) -> Error {
     if let Some(libc::EPERM | libc::EACCES) = io_cause(error).raw_os_error()
         && let permission = Permission::program(format!("an XDP program on {interface}"))
         && permission.is_missing()

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sidewinder_dataplane::frame::{BURST, FRAME_SIZE};
 
 /// What a figure depends on besides the code.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Environment {
     /// Version of Sidewinder.

@@ -5,6 +5,7 @@ pub mod environment;
 pub mod fib;
 pub mod routes;
 pub mod scenario;
+pub mod veth;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
@@ -13,6 +14,8 @@ pub enum Bench {
     Core(core::Args),
     /// The look-up structure alone: look-ups and changes per second, memory.
     Fib(fib::Args),
+    /// Sidewinder and Linux on virtual links, side by side: packets per second and delays. Needs root.
+    Veth(veth::Args),
 }
 
 /// Measures.
@@ -20,5 +23,6 @@ pub fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Core(args) => core::run(&args),
         Bench::Fib(args) => fib::run(&args),
+        Bench::Veth(args) => veth::run(&args),
     }
 }

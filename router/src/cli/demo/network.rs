@@ -1,15 +1,12 @@
 //! Namespaces, links and routers, and their end.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use anyhow::bail;
 
-use anyhow::{Context as _, bail};
-
-use super::daemon::{Daemon, Snapshot};
-use super::netns::{self, Netns};
-use super::stop::Stop;
-use super::topology::{LINKS, NODES, ROUTERS, addresses};
+use super::topology::{LINKS, NODES, ROUTERS, addresses, configuration};
+use crate::cli::lab::Folder;
+use crate::cli::lab::daemon::{Daemon, Snapshot};
+use crate::cli::lab::netns::{self, Netns};
+use crate::cli::lab::stop::Stop;
 
 /// The network; dropping it leaves nothing behind.
 #[derive(Debug)]
@@ -45,7 +42,9 @@ impl Network {
             netns.ip(addresses(node))?;
         }
         for router in ROUTERS {
-            let daemon = Daemon::start(router, network.node(router), &network.folder.0)?;
+            let told = |socket: &_| configuration(router, socket);
+            let daemon =
+                Daemon::start(router, network.node(router), network.folder.path(), told)?;
             network.routers.push(daemon);
         }
         for router in &mut network.routers {
@@ -99,28 +98,5 @@ impl Drop for Network {
     fn drop(&mut self) {
         // All at once, then each is waited for.
         self.routers.iter().for_each(Daemon::terminate);
-    }
-}
-
-/// A folder that is deleted with all that is in it.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        let path = netns::folder();
-        // Fails if it is there already, so that nobody else's files are used.
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left is found by the next demo.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::daemon::Snapshot;
 use super::network::Network;
 use super::traffic::Delivery;
+use crate::cli::lab::daemon::Snapshot;
 use crate::cli::table::{Table, grouped};
 
 /// Bits in a byte, per million: from bytes to Mbit.

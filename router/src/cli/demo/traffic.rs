@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::netns::Netns;
 use super::network::Network;
 use super::topology::{H1, H2, NOWHERE, UNWANTED};
+use crate::cli::lab::netns::Netns;
 
 /// Bytes of IPv6 and UDP header.
 const HEADERS: usize = 48;

@@ -11,11 +11,14 @@ use std::thread;
 use anyhow::{Context as _, bail};
 use nix::sched::{CloneFlags, setns};
 
-/// Every namespace is called this, the process id of its demo, and its node.
+/// Every namespace is called this, the id of the process that made it, and its node.
 const PREFIX: &str = "sw";
 
 /// Where `ip netns` keeps them.
 const FOLDER: &str = "/run/netns";
+
+/// Folders are called this, and the id of the process that made them.
+const FOLDER_PREFIX: &str = "sidewinder-lab-";
 
 /// A namespace that is deleted when this is dropped.
 #[derive(Debug)]
@@ -130,12 +133,12 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// The folder for a demo's files.
+/// The folder for the files of this process.
 pub fn folder() -> PathBuf {
-    std::env::temp_dir().join(format!("sidewinder-demo-{}", process::id()))
+    std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}", process::id()))
 }
 
-/// Deletes the namespaces and files of demos that were killed before they could.
+/// Deletes the namespaces and files of processes that were killed before they could.
 pub fn sweep() {
     let names = |folder: &Path| -> Vec<String> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -149,7 +152,7 @@ pub fn sweep() {
         }
     }
     for name in names(&std::env::temp_dir()) {
-        if name.strip_prefix("sidewinder-demo-").is_some_and(is_gone) {
+        if name.strip_prefix(FOLDER_PREFIX).is_some_and(is_gone) {
             // Someone else's file of that name is none of our business.
             let _ = fs::remove_dir_all(std::env::temp_dir().join(name));
         }

@@ -1,4 +1,4 @@
-//! A router of the demo: this same program, run as a daemon in a namespace.
+//! A router: this same program, run as a daemon in a namespace.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 
 use super::netns::Netns;
 use super::stop::Stop;
-use super::topology;
 use crate::api::show::{Drops, Interface, Policy, Sid, Worker};
 use crate::api::{Request, What, client};
 
@@ -34,11 +33,17 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the router of that name, with its files in `folder`.
-    pub fn start(name: &'static str, netns: &Netns, folder: &Path) -> anyhow::Result<Self> {
+    /// Starts the router of that name, with its files in `folder`. What it is told is made when it
+    /// is known where its control socket is to be.
+    pub fn start(
+        name: &'static str,
+        netns: &Netns,
+        folder: &Path,
+        configuration: impl FnOnce(&Path) -> String,
+    ) -> anyhow::Result<Self> {
         let file = |ending: &str| folder.join(format!("{name}.{ending}"));
         let (config, log, socket) = (file("toml"), file("log"), file("sock"));
-        fs::write(&config, topology::configuration(name, &socket))
+        fs::write(&config, configuration(&socket))
             .with_context(|| format!("cannot write {}", config.display()))?;
         let output =
             File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -155,7 +160,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What was counted since `before`. Nothing of the demo is added or taken away meanwhile, except
+    /// What was counted since `before`. Nothing of it is added or taken away meanwhile, except
     /// that a drop reason appears when it first occurs.
     pub fn since(&self, before: &Self) -> Self {
         let mut grown = self.clone();
