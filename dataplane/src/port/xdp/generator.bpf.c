@@ -32,13 +32,17 @@ struct packet {
 
 struct pace {
 	__u64 interval;  // between packets, in fractions of a nanosecond; 0: as fast as it goes
-	__u64 begin;     // of the trial, in nanoseconds of the monotonic clock
 	__u64 duration;  // of the trial, in nanoseconds
 	__u64 patience;  // what is overdue for longer is given up, in fractions of a nanosecond
+	__u64 begin;     // of the trial, in nanoseconds of the monotonic clock; 0 before it
+	__u64 last;      // when the clock was looked at
 	__u64 due;       // when the next packet is to leave, after `begin`, in fractions
 	__u64 sent;      // packets
 	__u64 forgone;   // packets that were given up
 };
+
+// Packets of a flood for which the clock is looked at once.
+#define FLOOD_CLOCK 256
 
 struct {
 	MAP_VALUE(type, BPF_MAP_TYPE_ARRAY);
@@ -64,10 +68,15 @@ int generate(struct xdp_md *ctx)
 
 	if (!packet || !pace)
 		return XDP_DROP;
-	if (pace->interval) {
+	if (pace->interval || pace->sent % FLOOD_CLOCK == 0) {
 		stamp = bpf_ktime_get_ns();
-		if (stamp < pace->begin || stamp - pace->begin >= pace->duration)
+		if (!pace->begin)
+			pace->begin = stamp;
+		pace->last = stamp;
+		if (stamp - pace->begin >= pace->duration)
 			return XDP_DROP;
+	}
+	if (pace->interval) {
 		now = (stamp - pace->begin) << FRACTION;
 		if (now < pace->due)
 			return XDP_DROP;

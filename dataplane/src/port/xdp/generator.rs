@@ -1,14 +1,17 @@
 //! A generator of packets for measurements: one virtual interface, one core, at a given rate or as
 //! fast as it goes.
 //!
-//! How it does so is drawn in `generator.bpf.c`. User space only starts the kernel's loop again and
-//! again, so that packets leave when they are due to within the loop's turn, about a microsecond.
+//! How it does so is drawn in `generator.bpf.c`. Packets leave when they are due to within a batch of
+//! the kernel's loop, a few microseconds. Entering the loop takes the kernel some milliseconds (it
+//! waits for all processors to take notice of the program), so there is one loop for a trial, and a
+//! signal ends it.
 
 #![allow(unsafe_code)]
 
 use std::error::Error as StdError;
-use std::io;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, mem, thread};
 
 use aya::maps::{Array, MapData};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
@@ -29,16 +32,18 @@ const FRACTION: u32 = 16;
 
 /// Frames that the kernel makes before it sends them, when it is to be as fast as it can.
 const FLOOD_BATCH: u32 = 64;
-/// Turns of the kernel's loop before user space looks at the clock, when flooding.
-const FLOOD_TURNS: u32 = 1 << 15;
 /// The same, when pacing: a packet waits for the end of its batch, so that has to be short.
 const PACED_BATCH: u32 = 16;
-/// Less than the shortest turn takes, in nanoseconds: how many turns are left of a trial.
-const TURN: u64 = 25;
-const PACED_TURNS: std::ops::RangeInclusive<u64> = 1 << 12..=1 << 22;
+/// More turns of the kernel's loop than any trial has.
+const ENDLESS: u32 = i32::MAX as u32;
 
 /// What a generator that got no turn may catch up with.
-const PATIENCE: Duration = Duration::from_micros(50);
+const PATIENCE: Duration = Duration::from_micros(100);
+
+/// How often it is looked whether a trial is over.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long the kernel may take to begin.
+const START_LIMIT: Duration = Duration::from_secs(2);
 
 /// `struct packet` of the program.
 #[derive(Clone, Copy)]
@@ -57,9 +62,10 @@ unsafe impl aya::Pod for Packet {}
 #[repr(C)]
 struct Pace {
     interval: u64,
-    begin: u64,
     duration: u64,
     patience: u64,
+    begin: u64,
+    last: u64,
     due: u64,
     sent: u64,
     forgone: u64,
@@ -156,64 +162,105 @@ impl Generator {
     ///
     /// [`Error::System`] on a kernel without live frames (before 5.18).
     pub fn run(&mut self, rate: Option<f64>, duration: Duration) -> Result<Offered, Error> {
-        let mut pace = Pace::default();
-        let begin = now()?;
-        if let Some(rate) = rate {
-            pace = Pace {
-                interval: interval(rate),
-                begin,
-                duration: duration.as_nanos() as u64,
-                patience: (PATIENCE.as_nanos() as u64) << FRACTION,
-                ..pace
-            };
-        }
+        let pace = Pace {
+            interval: rate.map_or(0, interval),
+            duration: duration.as_nanos() as u64,
+            patience: (PATIENCE.as_nanos() as u64) << FRACTION,
+            ..Pace::default()
+        };
         self.paces.0.set(0, pace, 0).map_err(map_error("paces"))?;
-        let end = begin + duration.as_nanos() as u64;
-        let mut time = begin;
-        while time < end {
-            if rate.is_some() {
-                let turns = (end - time) / TURN;
-                let turns = turns.clamp(*PACED_TURNS.start(), *PACED_TURNS.end());
-                self.turn(turns as u32, PACED_BATCH)?;
-            } else {
-                self.turn(FLOOD_TURNS, FLOOD_BATCH)?;
-            }
-            time = now()?;
-        }
+        let batch = if rate.is_some() { PACED_BATCH } else { FLOOD_BATCH };
+        let watched = Watched::this_thread()?;
+        let (paces, ended) = (&self.paces.0, AtomicBool::new(false));
+        let turned = thread::scope(|scope| {
+            scope.spawn(|| watched.interrupt_after(paces, duration, &ended));
+            let turned = turn(&mut self.ebpf, self.index, self.length, ENDLESS, batch);
+            ended.store(true, Ordering::Release);
+            turned
+        });
+        turned?;
         let pace = self.paces.0.get(&0, 0).map_err(map_error("paces"))?;
-        // A paced trial ends when it should: turns after its end send nothing.
-        let elapsed = if rate.is_some() { duration } else { Duration::from_nanos(time - begin) };
-        Ok(Offered { sent: pace.sent, forgone: pace.forgone, elapsed })
+        Ok(Offered {
+            sent: pace.sent,
+            forgone: pace.forgone,
+            elapsed: duration.min(Duration::from_nanos(pace.last - pace.begin)),
+        })
+    }
+}
+
+/// Has the kernel run the program so many times, unless a signal ends it.
+fn turn(
+    ebpf: &mut Ebpf,
+    index: u32,
+    length: usize,
+    turns: u32,
+    batch: u32,
+) -> Result<(), Error> {
+    // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+    let context: [u32; 6] = [0, length as u32, 0, index, 0, 0];
+    let context: Vec<u8> = context.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let frame = [0; MAX_PACKET];
+    let options = TestRunOptions {
+        data_in: Some(&frame[..length]),
+        ctx_in: Some(&context),
+        repeat: turns,
+        attrs: TestRunAttrs::new().xdp_live_frames(batch),
+        ..TestRunOptions::default()
+    };
+    let failed = |source| Error::System {
+        doing: "generating packets (BPF_PROG_TEST_RUN with live frames, since Linux 5.18)".into(),
+        source,
+    };
+    let generate =
+        xdp(ebpf, "generate").map_err(|error| failed(io::Error::other(error.to_string())))?;
+    match generate.test_run(options) {
+        Ok(_) => Ok(()),
+        Err(error) => match io_cause(&error) {
+            cause if cause.raw_os_error() == Some(libc::EINTR) => Ok(()),
+            cause => Err(failed(cause)),
+        },
+    }
+}
+
+/// A thread that another may call back out of the kernel.
+struct Watched(libc::pthread_t);
+
+impl Watched {
+    /// The calling thread. From now on the signal that is used for it, which ends a process by
+    /// default, does nothing but to interrupt.
+    fn this_thread() -> Result<Self, Error> {
+        extern "C" fn nothing(_: libc::c_int) {}
+        // SAFETY: a structure of integers and a pointer, for which zeros are values.
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        // SAFETY: the handler does nothing, which is safe at any time.
+        if unsafe { libc::sigaction(libc::SIGRTMIN(), &action, std::ptr::null_mut()) } != 0 {
+            let source = io::Error::last_os_error();
+            return Err(Error::System { doing: "setting up a signal".into(), source });
+        }
+        // SAFETY: takes nothing and cannot fail.
+        Ok(Self(unsafe { libc::pthread_self() }))
     }
 
-    /// Has the kernel run the program so many times.
-    fn turn(&mut self, turns: u32, batch: u32) -> Result<(), Error> {
-        // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index,
-        // egress_ifindex.
-        let context: [u32; 6] = [0, self.length as u32, 0, self.index, 0, 0];
-        let context: Vec<u8> = context.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let frame = [0; MAX_PACKET];
-        let options = TestRunOptions {
-            data_in: Some(&frame[..self.length]),
-            ctx_in: Some(&context),
-            repeat: turns,
-            attrs: TestRunAttrs::new().xdp_live_frames(batch),
-            ..TestRunOptions::default()
-        };
-        let failed = |source| Error::System {
-            doing: "generating packets (BPF_PROG_TEST_RUN with live frames, since Linux 5.18)"
-                .into(),
-            source,
-        };
-        let generate = xdp(&mut self.ebpf, "generate")
-            .map_err(|error| failed(io::Error::other(error.to_string())))?;
-        match generate.test_run(options) {
-            Ok(_) => Ok(()),
-            Err(error) => match io_cause(&error) {
-                // A signal: whoever waits for it decides.
-                cause if cause.raw_os_error() == Some(libc::EINTR) => Ok(()),
-                cause => Err(failed(cause)),
-            },
+    /// Interrupts the thread when its trial is over, again and again until it has noticed.
+    fn interrupt_after(
+        &self,
+        paces: &Array<MapData, Pace>,
+        duration: Duration,
+        ended: &AtomicBool,
+    ) {
+        let start = Instant::now();
+        while !ended.load(Ordering::Acquire) {
+            thread::sleep(LOOK);
+            // An unreadable map is not to keep the loop running.
+            let pace = paces.get(&0, 0).unwrap_or(Pace { begin: 1, ..Pace::default() });
+            let over = now().is_ok_and(|now| {
+                pace.begin != 0 && now.saturating_sub(pace.begin) >= duration.as_nanos() as u64
+            });
+            if over || start.elapsed() > duration + START_LIMIT {
+                // SAFETY: the thread waits for this one to end (it is its scope), so it is there.
+                unsafe { libc::pthread_kill(self.0, libc::SIGRTMIN()) };
+            }
         }
     }
 }

@@ -125,6 +125,8 @@ pub struct Outcome {
     pub offered: Option<Spread>,
     /// Whether the generator was the limit at the highest rate.
     pub generator_limited: bool,
+    /// Whether it was in a search: the rates without and with little loss may be higher.
+    pub search_generator_limited: bool,
     /// The highest rate without loss (NDR).
     pub ndr: Option<Spread>,
     /// The highest rate with at most 0.5 % loss (PDR).
@@ -156,6 +158,7 @@ impl Outcome {
             delivered: None,
             offered: None,
             generator_limited: false,
+            search_generator_limited: false,
             ndr: None,
             pdr: None,
             latency: Vec::new(),
@@ -174,7 +177,8 @@ impl Outcome {
     pub fn searched(&mut self, partial: Option<Found>, none: Option<Found>) {
         self.raw.pdr.extend(partial.map(|found| found.rate));
         self.raw.ndr.extend(none.map(|found| found.rate));
-        self.generator_limited |= [partial, none].iter().flatten().any(|f| f.generator_limited);
+        self.search_generator_limited |=
+            [partial, none].iter().flatten().any(|found| found.generator_limited);
     }
 
     /// After the last round.

@@ -67,8 +67,8 @@ pub fn text(output: &Output) -> String {
             highest(outcome),
             times(ratio_to_linux(outcome, &output.results)),
             percent(part_of_plain(outcome, &output.results)),
-            rate(outcome.ndr.as_ref()),
-            rate(outcome.pdr.as_ref()),
+            searched(outcome, outcome.ndr.as_ref()),
+            searched(outcome, outcome.pdr.as_ref()),
             delay(half.map(|latency| latency.p50_us)),
             delay(half.map(|latency| latency.p99_us)),
             delay(half.map(|latency| latency.p999_us)),
@@ -86,7 +86,7 @@ pub fn text(output: &Output) -> String {
             let _ = writeln!(text, "{}: {}.", outcome.router, legend(&outcome.router));
         }
     }
-    if output.results.iter().any(|outcome| outcome.generator_limited) {
+    if output.results.iter().any(limited) {
         text.push_str(">: the generator could not offer more, and the router may be faster.\n");
     }
     if setup.quick {
@@ -171,11 +171,13 @@ fn rate_table(output: &Output) -> String {
                 )
             })
         };
-        let mark = if outcome.generator_limited { "&gt; " } else { "" };
+        let sign = |limited: bool| if limited { "&gt; " } else { "" };
+        let mark = sign(outcome.generator_limited);
+        let search = sign(outcome.search_generator_limited);
         let _ = writeln!(
             html,
             "<tr><td>{}</td><td class=\"w\">{}</td><td>{}</td><td>{mark}{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td>{}</td></tr>",
+             <td>{search}{}</td><td>{search}{}</td></tr>",
             escape(&outcome.behavior),
             escape(&outcome.router),
             outcome.packet_bytes,
@@ -198,7 +200,7 @@ fn rate_table(output: &Output) -> String {
         rounds. Of IPv6: compared with the same router forwarding packets untouched. Without loss, \
         0.5 % loss: the highest offered rates of which no packet, and at most one in 200, was \
         lost.</p>\n");
-    if output.results.iter().any(|outcome| outcome.generator_limited) {
+    if output.results.iter().any(limited) {
         html.push_str("<p>&gt;: the generator could not offer more; the router may be faster.</p>\n");
     }
     html
@@ -259,6 +261,10 @@ fn environment_table(setup: &Setup) -> String {
     html
 }
 
+fn limited(outcome: &Outcome) -> bool {
+    outcome.generator_limited || outcome.search_generator_limited
+}
+
 fn half_load(outcome: &Outcome) -> Option<&super::Latency> {
     outcome.latency.iter().find(|latency| latency.load == 0.5)
 }
@@ -266,6 +272,11 @@ fn half_load(outcome: &Outcome) -> Option<&super::Latency> {
 fn highest(outcome: &Outcome) -> String {
     let mark = if outcome.generator_limited { "> " } else { "" };
     format!("{mark}{}", rate(outcome.delivered.as_ref()))
+}
+
+fn searched(outcome: &Outcome, spread: Option<&Spread>) -> String {
+    let mark = if outcome.search_generator_limited { "> " } else { "" };
+    format!("{mark}{}", rate(spread))
 }
 
 fn rate(spread: Option<&Spread>) -> String {
