@@ -5,6 +5,8 @@
 use std::process::Command;
 
 use serde_json::Value;
+use sidewinder_tests::needs;
+use sidewinder_tests::skip::Need;
 
 fn bench(arguments: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_sidewinder"))
@@ -51,4 +53,35 @@ fn fib_measures_a_table_and_its_updates() {
         assert!(is_positive(&output[field]), "{field}");
     }
     assert_eq!(output["updates"]["updates"], 3);
+}
+
+#[test]
+fn veth_measures_both_routers_and_reports() -> anyhow::Result<()> {
+    needs!(Need::Root, Need::Tool("ip"), Need::Tool("ethtool"), Need::AfXdp, Need::LinuxSeg6);
+    if std::thread::available_parallelism()?.get() < 2 {
+        sidewinder_tests::skip!("needs two cores");
+    }
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report");
+    let path = report.to_str().expect("a path in UTF-8");
+    let output = bench(&["veth", "--quick", "--behavior", "end", "--json", "--report", path]);
+    assert!(output["environment"]["clock"].is_string());
+    let results = output["results"].as_array().expect("a list of results");
+    let routers: Vec<&Value> = results.iter().map(|result| &result["router"]).collect();
+    assert_eq!(routers, ["sidewinder", "linux", "linux-softirq"]);
+    for result in results {
+        assert_eq!(result["behavior"], "End");
+        assert_eq!(result["packet-bytes"], 182);
+        for figure in [&result["delivered"], &result["offered"]] {
+            assert!(is_positive(&figure["median"]), "{result}");
+        }
+        for latency in result["latency"].as_array().expect("a list") {
+            assert!(is_positive(&latency["p50-us"]) && is_positive(&latency["packets"]));
+        }
+    }
+    let page = std::fs::read_to_string(report.join("index.html"))?;
+    assert!(page.contains("<svg") && page.contains("linux-softirq"));
+    let raw: Value = serde_json::from_slice(&std::fs::read(report.join("bench-veth.json"))?)?;
+    assert_eq!(raw, output);
+    Ok(())
 }

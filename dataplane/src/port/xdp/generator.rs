@@ -114,8 +114,7 @@ impl Generator {
             |error: &(dyn StdError + 'static)| program_error("loaded for", interface, error);
         let index = link::index(interface)
             .map_err(|_| Error::NoSuchInterface { interface: interface.into() })?;
-        let mut ebpf =
-            EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| refused(&error))?;
+        let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| refused(&error))?;
         for name in ["generate", "pass"] {
             let xdp = xdp(&mut ebpf, name).map_err(|error| refused(&error))?;
             xdp.load().map_err(|error| refused(&error))?;
@@ -189,13 +188,7 @@ impl Generator {
 }
 
 /// Has the kernel run the program so many times, unless a signal ends it.
-fn turn(
-    ebpf: &mut Ebpf,
-    index: u32,
-    length: usize,
-    turns: u32,
-    batch: u32,
-) -> Result<(), Error> {
+fn turn(ebpf: &mut Ebpf, index: u32, length: usize, turns: u32, batch: u32) -> Result<(), Error> {
     // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let context: [u32; 6] = [0, length as u32, 0, index, 0, 0];
     let context: Vec<u8> = context.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -272,8 +265,10 @@ fn interval(rate: f64) -> u64 {
 
 /// The clock that programs in the kernel read.
 fn now() -> Result<u64, Error> {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_err(|error| Error::System { doing: "reading the clock".into(), source: error.into() })?;
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|error| Error::System {
+        doing: "reading the clock".into(),
+        source: error.into(),
+    })?;
     Ok(Duration::from(time).as_nanos() as u64)
 }
 
@@ -300,8 +295,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_what_was_sent_in_the_time_it_took() {
-        let offered =
-            Offered { sent: 500_000, forgone: 0, elapsed: Duration::from_millis(250) };
+        let offered = Offered { sent: 500_000, forgone: 0, elapsed: Duration::from_millis(250) };
         assert!((offered.rate() - 2e6).abs() < 1.0);
         assert!(Offered { elapsed: Duration::ZERO, sent: 0, ..offered }.rate() < 1.0);
     }

@@ -108,8 +108,7 @@ impl Sink {
             |error: &(dyn StdError + 'static)| program_error("loaded for", interface, error);
         let attached =
             |error: &(dyn StdError + 'static)| program_error("attached to", interface, error);
-        let mut ebpf =
-            EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| refused(&error))?;
+        let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| refused(&error))?;
         // Without this qdisc there is no ingress hook on kernels before 6.6. It may be there already.
         let _ = aya::programs::tc::qdisc_add_clsact(interface);
         let missing = || aya::maps::MapError::InvalidName { name: "sink".into() };
@@ -122,9 +121,7 @@ impl Sink {
         program.load().map_err(|error| refused(&error))?;
         program.attach(interface, TcAttachType::Ingress).map_err(|error| attached(&error))?;
         Ok(Self {
-            expectations: Opaque(
-                take(&mut ebpf, "expectations").map_err(|error| refused(&error))?,
-            ),
+            expectations: Opaque(take(&mut ebpf, "expectations").map_err(|error| refused(&error))?),
             counts: Opaque(take(&mut ebpf, "counts").map_err(|error| refused(&error))?),
             delays: Opaque(take(&mut ebpf, "delays").map_err(|error| refused(&error))?),
             samples: Opaque(take(&mut ebpf, "samples").map_err(|error| refused(&error))?),

@@ -270,7 +270,11 @@ pub(super) fn map_error(map: &'static str) -> impl Fn(MapError) -> Error {
 }
 
 #[cold]
-pub(super) fn program_error(doing: &'static str, interface: &str, error: &(dyn StdError + 'static)) -> Error {
+pub(super) fn program_error(
+    doing: &'static str,
+    interface: &str,
+    error: &(dyn StdError + 'static),
+) -> Error {
     if let Some(libc::EPERM | libc::EACCES) = io_cause(error).raw_os_error()
         && let permission = Permission::program(format!("an XDP program on {interface}"))
         && permission.is_missing()

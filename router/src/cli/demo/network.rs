@@ -43,8 +43,7 @@ impl Network {
         }
         for router in ROUTERS {
             let told = |socket: &_| configuration(router, socket);
-            let daemon =
-                Daemon::start(router, network.node(router), network.folder.path(), told)?;
+            let daemon = Daemon::start(router, network.node(router), network.folder.path(), told)?;
             network.routers.push(daemon);
         }
         for router in &mut network.routers {

@@ -78,9 +78,7 @@ impl Behavior {
         let ip = match self {
             Self::Ipv6 => customer(PLAIN, HOP_LIMIT),
             Self::End | Self::EndX => self.with_srh(0, HOP_LIMIT),
-            Self::EndDt6 => {
-                ip(0, protocol::IPV6, HOP_LIMIT, END_DT6, &customer(PLAIN, HOP_LIMIT))
-            }
+            Self::EndDt6 => ip(0, protocol::IPV6, HOP_LIMIT, END_DT6, &customer(PLAIN, HOP_LIMIT)),
             Self::HEncaps(count) => customer(steered(count), HOP_LIMIT),
         };
         [&ethernet::header(MACS[1], MACS[0], ethernet::IPV6)[..], &ip].concat()
@@ -101,8 +99,7 @@ impl Behavior {
                 };
                 let mut payload = srh::header(protocol::IPV6, &SEGMENTS[..count], false);
                 payload.extend(customer(steered(count), inner));
-                let mut header =
-                    ip(0, protocol::ROUTING, outer, SEGMENTS[0], &payload);
+                let mut header = ip(0, protocol::ROUTING, outer, SEGMENTS[0], &payload);
                 header[8..24].copy_from_slice(&ENCAP_SOURCE.to_be_bytes());
                 header
             }

@@ -125,10 +125,8 @@ fn draw_rates(area: &Area<'_>, results: &[Outcome]) -> anyhow::Result<()> {
         area.draw(&Text::new(behavior.to_string(), (middle as i32, bottom + 16), style))
             .map_err(failed)?;
     }
-    let entries: Vec<(String, RGBColor)> = there
-        .iter()
-        .map(|router| (router.name().to_owned(), colour(router.name())))
-        .collect();
+    let entries: Vec<(String, RGBColor)> =
+        there.iter().map(|router| (router.name().to_owned(), colour(router.name()))).collect();
     legend(area, &entries, left + 16)
 }
 
@@ -162,7 +160,13 @@ fn draw_delays(area: &Area<'_>, results: &[&Outcome]) -> anyhow::Result<()> {
         let colour = colour(&outcome.router);
         for latency in &outcome.latency {
             // The heavier the load, the heavier the line.
-            let weight = if latency.load < 0.3 { 1 } else if latency.load < 0.7 { 2 } else { 4 };
+            let weight = if latency.load < 0.3 {
+                1
+            } else if latency.load < 0.7 {
+                2
+            } else {
+                4
+            };
             let steps = steps(&latency.curve);
             chart
                 .draw_series([PathElement::new(steps, colour.stroke_width(weight))])

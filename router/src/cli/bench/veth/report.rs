@@ -113,7 +113,8 @@ pub fn write(output: &Output, folder: &Path) -> anyhow::Result<()> {
 
 /// The page.
 pub fn page(output: &Output) -> anyhow::Result<String> {
-    let mut html = String::from("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    let mut html =
+        String::from("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     let _ = write!(
         html,
         "<title>sidewinder bench veth</title><style>{STYLE}</style></head><body>\n\
@@ -129,9 +130,11 @@ pub fn page(output: &Output) -> anyhow::Result<String> {
     html.push_str("<h2>Rates</h2>\n");
     html.push_str(&plot::rates(&output.results)?);
     html.push_str(&rate_table(output));
-    html.push_str("<h2>Delays</h2>\n<p>At 10, 50 and 90 % of each router's own highest rate without \
+    html.push_str(
+        "<h2>Delays</h2>\n<p>At 10, 50 and 90 % of each router's own highest rate without \
         loss (the heavier the load, the heavier the line). A packet's delay begins when it should \
-        have left the generator, so what the generator is late by is part of it.</p>\n");
+        have left the generator, so what the generator is late by is part of it.</p>\n",
+    );
     html.push_str(&delay_table(output));
     let mut done: Vec<&str> = Vec::new();
     for outcome in &output.results {
@@ -165,10 +168,7 @@ fn rate_table(output: &Output) -> String {
     for outcome in &output.results {
         let range = |spread: Option<&Spread>| {
             spread.map_or("–".into(), |spread| {
-                format!(
-                    "{:.2} <small>({:.2}–{:.2})</small>",
-                    spread.median, spread.min, spread.max
-                )
+                format!("{:.2} <small>({:.2}–{:.2})</small>", spread.median, spread.min, spread.max)
             })
         };
         let sign = |limited: bool| if limited { "&gt; " } else { "" };
@@ -196,12 +196,16 @@ fn rate_table(output: &Output) -> String {
             let _ = write!(html, "<li><b>{}</b>: {}</li>", outcome.router, legend(&outcome.router));
         }
     }
-    html.push_str("</ul>\n<p>Highest: delivered when as many were offered as could be; median of the \
+    html.push_str(
+        "</ul>\n<p>Highest: delivered when as many were offered as could be; median of the \
         rounds. Of IPv6: compared with the same router forwarding packets untouched. Without loss, \
         0.5 % loss: the highest offered rates of which no packet, and at most one in 200, was \
-        lost.</p>\n");
+        lost.</p>\n",
+    );
     if output.results.iter().any(limited) {
-        html.push_str("<p>&gt;: the generator could not offer more; the router may be faster.</p>\n");
+        html.push_str(
+            "<p>&gt;: the generator could not offer more; the router may be faster.</p>\n",
+        );
     }
     html
 }
@@ -312,4 +316,73 @@ fn find<'a>(all: &'a [Outcome], behavior: &str, router: &str) -> Option<&'a Outc
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two behaviors of two routers, as a run prints them.
+    fn output() -> Output {
+        serde_json::from_str(include_str!("sample.json")).expect("the sample is an output")
+    }
+
+    #[test]
+    fn the_page_is_complete_and_needs_nothing_else() {
+        let page = page(&output()).unwrap();
+        for part in ["<h2>Rates</h2>", "<h2>Delays</h2>", "<h2>Environment</h2>", "<h3>End</h3>"] {
+            assert!(page.contains(part), "{part}");
+        }
+        for outside in ["src=", "@import", "url(", "<script", "<link"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        // The namespace of SVG is a name, and nothing that is fetched.
+        let addresses = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!addresses.contains("http"), "an address");
+        assert!(page.contains("bench-veth.json") && page.ends_with("</html>\n"));
+    }
+
+    #[test]
+    fn plots_are_well_formed() {
+        let output = output();
+        let same: Vec<&Outcome> = output.results.iter().collect();
+        for svg in [plot::rates(&output.results).unwrap(), plot::delays(&same).unwrap()] {
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+            assert_eq!(svg.matches('"').count() % 2, 0);
+            let opened = svg.matches("<text").count();
+            assert!(opened > 0);
+            assert_eq!(opened, svg.matches("</text>").count());
+            for wrong in ["NaN", "inf", "-inf"] {
+                assert!(!svg.contains(wrong), "{wrong} in a plot");
+            }
+        }
+    }
+
+    #[test]
+    fn tables_compare_with_linux_and_with_forwarding_untouched() {
+        let text = text(&output());
+        let line = text.lines().find(|line| line.starts_with("End ")).expect("a line of End");
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(fields[..6], ["End", "sidewinder", "182", "1.90", "1.90", "95"]);
+        assert!(text.contains("not to be quoted"), "the sample is a quick run");
+    }
+
+    #[test]
+    fn what_the_generator_limited_is_marked() {
+        let mut output = output();
+        output.results[0].generator_limited = true;
+        assert!(text(&output).contains("> 2.00"));
+        assert!(page(&output).unwrap().contains("&gt; 2.00"));
+    }
+
+    #[test]
+    fn a_report_makes_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b");
+        write(&output(), &inner).unwrap();
+        let json = fs::read_to_string(inner.join("bench-veth.json")).unwrap();
+        let again: Output = serde_json::from_str(&json).unwrap();
+        assert_eq!(again.results.len(), 4);
+        assert!(inner.join("index.html").exists());
+    }
 }

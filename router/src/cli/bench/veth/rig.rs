@@ -13,10 +13,10 @@ use sidewinder_dataplane::port::xdp::sink::{Expectation, Sink};
 
 use super::behavior::{self, Behavior, MACS};
 use super::{Cores, Router};
+use crate::cli::lab::Folder;
 use crate::cli::lab::daemon::Daemon;
 use crate::cli::lab::netns::{self, Netns};
 use crate::cli::lab::stop::Stop;
-use crate::cli::lab::Folder;
 
 /// How long nothing must arrive for a trial to be over, and how long that may take.
 const QUIET: Duration = Duration::from_millis(4);

@@ -203,8 +203,7 @@ mod tests {
         }
 
         fn search(&mut self, ratio: f64, start: f64) -> Option<Found> {
-            let mut search =
-                Search::new(SETTINGS, |rate, duration| Ok(self.trial(rate, duration)));
+            let mut search = Search::new(SETTINGS, |rate, duration| Ok(self.trial(rate, duration)));
             search.find(ratio, start).unwrap()
         }
     }
