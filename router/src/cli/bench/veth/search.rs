@@ -148,7 +148,7 @@ impl<T: FnMut(f64, Duration) -> anyhow::Result<Shown>> Search<T> {
                 return Ok(Verdict::Bad);
             } else if good >= majority {
                 return Ok(Verdict::Good);
-            } else if good + short >= majority {
+            } else if short >= majority {
                 return Ok(Verdict::OutOfReach);
             }
             let shown = (self.trial)(rate, duration)?;
