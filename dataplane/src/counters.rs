@@ -7,7 +7,7 @@ use std::sync::{
 
 use crossbeam::utils::CachePadded;
 
-use crate::verdict::Reason;
+use crate::{fib::entry::PortIndex, verdict::Reason};
 
 /// A number that one thread adds to and others read.
 #[derive(Debug, Default)]
@@ -84,11 +84,11 @@ impl PacketCounters {
         Arc::new(Self { workers: (0..workers).map(|_| CachePadded::default()).collect() })
     }
 
-    /// Counts a packet for a worker. Only that worker's thread may.
+    /// Counts packets for a worker. Only that worker's thread may.
     #[inline(always)]
-    pub fn add(&self, worker: usize, bytes: usize) {
+    pub fn add(&self, worker: usize, packets: u64, bytes: u64) {
         if let Some(counter) = self.workers.get(worker) {
-            counter.add(1, bytes as u64);
+            counter.add(packets, bytes);
         }
     }
 
@@ -138,6 +138,14 @@ impl WorkerCounters {
             bursts: Counter::default(),
             rounds: Counter::default(),
         }))
+    }
+
+    /// Counts packets that were handed to a port; none where there is no such port.
+    #[inline]
+    pub fn count_sent(&self, port: PortIndex, sent: Traffic) {
+        if let Some(counter) = self.sent.get(usize::from(port)) {
+            counter.add(sent.packets, sent.bytes);
+        }
     }
 
     /// Counts a dropped packet.

@@ -117,6 +117,12 @@ impl Entry {
         Self(bits)
     }
 
+    /// The next-hop group, where the entry leads to one: what most packets ask.
+    #[inline(always)]
+    pub const fn as_forward(self) -> Option<GroupId> {
+        if self.0 >> INDEX_BITS == KIND_FORWARD { Some(self.0 & Self::MAX_INDEX) } else { None }
+    }
+
     /// What the entry says.
     #[inline(always)]
     pub const fn action(self) -> Action {
