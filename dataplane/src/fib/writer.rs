@@ -21,7 +21,7 @@ pub struct Writer {
     prefixes: Vec<[Prefixes; 2]>,
 }
 
-/// A change, and what a removed route's node falls back to.
+/// A change, and what a removed route's addresses fall back to.
 #[derive(Debug, Clone)]
 struct Step {
     change: Change,
