@@ -18,9 +18,14 @@
 use super::{
     entry::Entry,
     node::{Word, mask, signed},
-    simd::{LANES, Path, find_lanes},
+    simd::{self, Path},
     tree::{Nodes, Tree},
 };
+
+/// Keys that are looked up side by side where there are as many …
+const MANY: usize = 16;
+/// … and where there are fewer.
+const FEW: usize = 4;
 
 /// A longest-prefix match table from prefixes of up to 128 bits to [`Entry`]s.
 ///
@@ -72,43 +77,45 @@ impl Lpm {
     /// The entry of the longest prefix that covers `key`, or [`Entry::NONE`].
     #[inline]
     pub fn lookup(&self, key: u128) -> Entry {
-        let mut word = self.nodes.find(self.upper, signed(upper_half(key)));
-        if let Some(tree) = word.tree() {
-            word = self.nodes.find(self.lower[tree as usize], signed(lower_half(key)));
-        }
-        word.entry(self.default)
+        let [entry] = self.lookup_lanes(&[key]);
+        entry
     }
 
     /// [`lookup`](Self::lookup) for many keys at once. `entries` is as long as `keys`.
     #[inline]
     pub fn lookup_batch(&self, keys: &[u128], entries: &mut [Entry]) {
-        let (lanes, rest) = keys.as_chunks::<LANES>();
-        let (found, others) = entries.as_chunks_mut::<LANES>();
-        for (keys, entries) in lanes.iter().zip(found) {
+        let (many, keys) = keys.as_chunks::<MANY>();
+        let (found, entries) = entries.split_at_mut(MANY * many.len());
+        for (keys, entries) in many.iter().zip(found.as_chunks_mut::<MANY>().0) {
             *entries = self.lookup_lanes(keys);
         }
-        for (key, entry) in rest.iter().zip(others) {
+        let (few, keys) = keys.as_chunks::<FEW>();
+        let (found, entries) = entries.split_at_mut(FEW * few.len());
+        for (keys, entries) in few.iter().zip(found.as_chunks_mut::<FEW>().0) {
+            *entries = self.lookup_lanes(keys);
+        }
+        for (key, entry) in keys.iter().zip(entries) {
             *entry = self.lookup(*key);
         }
     }
 
     #[inline(always)]
-    fn lookup_lanes(&self, keys: &[u128; LANES]) -> [Entry; LANES] {
+    fn lookup_lanes<const LANES: usize>(&self, keys: &[u128; LANES]) -> [Entry; LANES] {
         let needles = keys.map(|key| signed(upper_half(key)));
-        let mut words = find_lanes(self.path, self.nodes.items(), self.upper, &needles);
+        let mut words = simd::find(self.path, self.nodes.items(), self.upper, &needles);
         if words.iter().fold(false, |any, word| any | word.is_deeper()) {
             self.go_deeper(keys, &mut words);
         }
         words.map(|word| word.entry(self.default))
     }
 
-    /// Takes those down the trees of lower halves that have one. As the way down the upper tree,
-    /// but each has a height of its own: who has arrived waits.
-    #[inline(never)]
-    fn go_deeper(&self, keys: &[u128; LANES], words: &mut [Word; LANES]) {
+    /// The rest of the way for addresses whose /64 has longer prefixes. Most such trees are one
+    /// node, so that these, too, are without a branch that is hard to guess.
+    fn go_deeper<const LANES: usize>(&self, keys: &[u128; LANES], words: &mut [Word; LANES]) {
         for (key, word) in keys.iter().zip(words) {
             if let Some(tree) = word.tree() {
-                *word = self.nodes.find(self.lower[tree as usize], signed(lower_half(*key)));
+                let (tree, needle) = (self.lower[tree as usize], signed(lower_half(*key)));
+                [*word] = simd::find(self.path, self.nodes.items(), tree, &[needle]);
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::{behavior::headend::SegmentList, counters::PacketCounters, wire::ethe
 
 pub mod entry;
 pub mod lpm;
+mod memory;
 pub mod nexthop;
 mod node;
 pub mod publish;

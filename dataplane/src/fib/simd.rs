@@ -10,10 +10,6 @@
 use super::node::{FANOUT, Node, Word};
 use super::tree::Tree;
 
-/// Addresses that go down together. They take a level each in turn, without a branch that depends
-/// on what they find, so that their cache misses overlap.
-pub(super) const LANES: usize = 16;
-
 /// A way to compare an address with a node's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path(Kind);
@@ -33,10 +29,15 @@ impl Path {
         let mut paths = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            let bits = is_x86_feature_detected!("popcnt")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2");
+            let avx512 =
+                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            if bits && avx512 {
                 paths.push(Self(Kind::Avx512));
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+            if bits && is_x86_feature_detected!("avx2") {
                 paths.push(Self(Kind::Avx2));
             }
         }
@@ -62,9 +63,10 @@ impl Default for Path {
     }
 }
 
-/// The words of some addresses.
+/// The words of some addresses. They take a level each in turn, without a branch that depends on
+/// what they find, so that their cache misses overlap.
 #[inline(always)]
-pub(super) fn find_lanes(
+pub(super) fn find<const LANES: usize>(
     path: Path,
     nodes: &[Node],
     tree: Tree,
@@ -72,18 +74,17 @@ pub(super) fn find_lanes(
 ) -> [Word; LANES] {
     match path.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the path exists, so the processor has AVX-512 F and BW.
-        Kind::Avx512 => unsafe { x86::lanes_avx512(nodes, tree, needles) },
+        // SAFETY: the path exists, so the processor has all that the function is compiled for.
+        Kind::Avx512 => unsafe { x86::find_avx512(nodes, tree, needles) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the path exists, so the processor has AVX2 and POPCNT.
-        Kind::Avx2 => unsafe { x86::lanes_avx2(nodes, tree, needles) },
-        Kind::Portable => lanes_portable(nodes, tree, needles),
+        // SAFETY: as above.
+        Kind::Avx2 => unsafe { x86::find_avx2(nodes, tree, needles) },
+        Kind::Portable => find_portable(nodes, tree, needles),
     }
 }
 
-/// [`find_lanes`] in the body of a function: what it is inlined in says for which processor it is
-/// compiled.
-macro_rules! lanes {
+/// The body of [`find`]: where it stands says for which processor it is compiled.
+macro_rules! descend {
     ($nodes:ident, $tree:ident, $needles:ident, $slot:expr) => {{
         let mut at = [Word($tree.root); LANES];
         for _ in 0..=$tree.height {
@@ -96,8 +97,12 @@ macro_rules! lanes {
     }};
 }
 
-fn lanes_portable(nodes: &[Node], tree: Tree, needles: &[i64; LANES]) -> [Word; LANES] {
-    lanes!(nodes, tree, needles, Node::slot)
+fn find_portable<const LANES: usize>(
+    nodes: &[Node],
+    tree: Tree,
+    needles: &[i64; LANES],
+) -> [Word; LANES] {
+    descend!(nodes, tree, needles, Node::slot)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -107,17 +112,21 @@ mod x86 {
     use super::*;
 
     #[target_feature(enable = "avx512f,avx512bw,popcnt,bmi1,bmi2")]
-    pub(super) fn lanes_avx512(
+    pub(super) fn find_avx512<const LANES: usize>(
         nodes: &[Node],
         tree: Tree,
         needles: &[i64; LANES],
     ) -> [Word; LANES] {
-        lanes!(nodes, tree, needles, slot_avx512)
+        descend!(nodes, tree, needles, slot_avx512)
     }
 
     #[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
-    pub(super) fn lanes_avx2(nodes: &[Node], tree: Tree, needles: &[i64; LANES]) -> [Word; LANES] {
-        lanes!(nodes, tree, needles, slot_avx2)
+    pub(super) fn find_avx2<const LANES: usize>(
+        nodes: &[Node],
+        tree: Tree,
+        needles: &[i64; LANES],
+    ) -> [Word; LANES] {
+        descend!(nodes, tree, needles, slot_avx2)
     }
 
     #[inline]
@@ -184,7 +193,7 @@ mod tests {
                 Word(keys.iter().filter(|key| **key <= needle).count() as u32 - 1)
             });
             for path in Path::available() {
-                let found = find_lanes(path, &nodes, Tree::default(), &needles.map(signed));
+                let found = find(path, &nodes, Tree::default(), &needles.map(signed));
                 prop_assert_eq!(found, expected, "{}", path.name());
             }
         }

@@ -5,6 +5,7 @@
 
 use arrayvec::ArrayVec;
 
+use super::memory::make_room;
 use super::node::{FANOUT, Interval, Node, Word, signed};
 
 /// Neighbours that have no more intervals than this become one node.
@@ -240,6 +241,7 @@ impl Nodes {
 
     fn allocate(&mut self, intervals: &[Interval]) -> u32 {
         let place = self.free.pop().unwrap_or_else(|| {
+            make_room(&mut self.items);
             self.items.push(Node::new(&[]));
             self.fill.push(0);
             self.items.len() as u32 - 1

@@ -87,6 +87,7 @@ impl Writer {
             return true;
         }
         let Some(spare) = self.publisher.spare() else { return false };
+        sort(&mut self.staged);
         for step in self.missed.drain(..) {
             spare.apply(step.change, step.fallback);
         }
@@ -100,5 +101,24 @@ impl Writer {
     /// Routes of a table: IPv6 and IPv4.
     pub fn route_counts(&self) -> Vec<(usize, usize)> {
         self.prefixes.iter().map(|[v6, v4]| (v6.len(), v4.len())).collect()
+    }
+}
+
+/// Routes that are staged together before they are worth sorting.
+const MANY: usize = 1024;
+
+/// Puts routes that are added one after the other in the order of their prefixes, which is the
+/// fastest to build a table in, and leaves it the smallest. What is added does not depend on it.
+fn sort(steps: &mut [Step]) {
+    let key = |step: &Step| match step.change {
+        Change::Route { table, v4, key, len, entry } if entry != Entry::NONE => {
+            Some((table, v4, key, len))
+        }
+        _ => None,
+    };
+    for run in steps.chunk_by_mut(|one, other| key(one).is_some() == key(other).is_some()) {
+        if run.len() >= MANY && run.first().is_some_and(|step| key(step).is_some()) {
+            run.sort_by_key(key);
+        }
     }
 }
