@@ -83,15 +83,41 @@ pub(super) fn find<const LANES: usize>(
     }
 }
 
+/// Levels of inner nodes from which on a tree is larger than the caches near the core.
+const FAR: u32 = 4;
+
+/// Asks for a node's words, which otherwise would be asked for only when its keys have come and
+/// have been compared.
+#[inline(always)]
+fn prefetch(nodes: &[Node], at: Word) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let words = nodes.as_ptr().wrapping_add(at.0 as usize).cast::<i8>().wrapping_add(128);
+        // SAFETY: a prefetch of any address is allowed; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(words) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (nodes, at);
+}
+
 /// The body of [`find`]: where it stands says for which processor it is compiled.
 macro_rules! descend {
     ($nodes:ident, $tree:ident, $needles:ident, $slot:expr) => {{
         let mut at = [Word($tree.root); LANES];
-        for _ in 0..=$tree.height {
+        let far = $tree.height >= FAR;
+        for _ in 0..$tree.height {
             for (at, needle) in at.iter_mut().zip($needles) {
                 let node = &$nodes[at.0 as usize];
                 *at = node.words[$slot(node, *needle) & (FANOUT - 1)];
+                if far {
+                    prefetch($nodes, *at);
+                }
             }
+        }
+        for (at, needle) in at.iter_mut().zip($needles) {
+            let node = &$nodes[at.0 as usize];
+            *at = node.words[$slot(node, *needle) & (FANOUT - 1)];
         }
         at
     }};
