@@ -122,3 +122,40 @@ fn sort(steps: &mut [Step]) {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn route(key: u128, len: u8, entry: Entry) -> Change {
+        Change::Route { table: 0, v4: false, key, len, entry }
+    }
+
+    /// Of what is staged together, the last word counts, in both copies.
+    #[test]
+    fn sorting_changes_nothing() {
+        let mut writer = Writer::new(Arc::new(Health::default()));
+        writer.stage(Change::AddTable { number: 254 });
+        let key = |n: u32| u128::from(n) << 88;
+        for n in (0..3000).rev() {
+            writer.stage(route(key(n), 48, Entry::forward(1)));
+        }
+        for n in (0..3000).step_by(2) {
+            writer.stage(route(key(n), 48, Entry::forward(2)));
+        }
+        writer.stage(route(key(0), 24, Entry::forward(3)));
+        writer.stage(route(key(7), 48, Entry::NONE));
+        for _ in 0..2 {
+            assert!(writer.publish());
+            let table = &writer.live().tables[0].v6;
+            for n in 0..3000 {
+                let expected = match n {
+                    7 => Entry::forward(3),
+                    n => Entry::forward(if n % 2 == 0 { 2 } else { 1 }),
+                };
+                assert_eq!(table.lookup(key(n) | 1), expected, "{n}");
+            }
+            writer.stage(route(key(5000), 48, Entry::forward(1)));
+        }
+    }
+}
