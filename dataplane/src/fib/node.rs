@@ -110,6 +110,6 @@ impl Node {
     #[inline(always)]
     pub(super) fn slot(&self, needle: i64) -> usize {
         let reached: u32 = self.keys.iter().map(|key| u32::from(*key <= needle)).sum();
-        reached as usize - 1 & (FANOUT - 1)
+        (reached as usize - 1) & (FANOUT - 1)
     }
 }
