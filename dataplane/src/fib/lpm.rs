@@ -2,9 +2,9 @@
 //!
 //! Prefixes cut the addresses into intervals, each of which belongs to the longest prefix over it.
 //! A look-up searches the interval of the address's upper 64 bits in a [tree](super::tree) of
-//! 16-way nodes whose leaves are equally deep: twenty prefixes take two steps, a full table five or six. A
-//! step is a comparison with all keys of a node at once ([`simd`](super::simd)), without a branch
-//! that depends on the address.
+//! 16-way nodes whose leaves are equally deep: twenty prefixes take two steps, a full table five or
+//! six. A step is a comparison with all keys of a node at once ([`simd`](super::simd)), without a
+//! branch that depends on the address.
 //!
 //! Where a /64 has longer prefixes, its interval leads to a tree of the lower 64 bits. Intervals
 //! there that no longer prefix covers know what covers the /64: a look-up never goes back.
