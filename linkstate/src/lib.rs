@@ -22,11 +22,11 @@
 
 pub mod bgp;
 pub mod bgp_ls;
-//pub mod description;
+pub mod description;
 //pub mod draw;
 pub mod generate;
 mod read;
 pub mod reason;
 pub mod spf;
 pub mod ted;
-//pub mod via;
+pub mod via;

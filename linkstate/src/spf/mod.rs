@@ -96,6 +96,13 @@ impl Spf {
         self.paths(ted)
     }
 
+    /// Computes distances and first hops anew, and says how many nodes are reached: for
+    /// measurements, as nothing can have changed.
+    pub fn tree_anew(&mut self) -> usize {
+        self.tree = Tree::new(&self.graph, &self.first_hops, self.root);
+        self.tree.reached()
+    }
+
     fn paths(&mut self, ted: &Ted) -> Update {
         self.tree = Tree::new(&self.graph, &self.first_hops, self.root);
         let routes = self.table.all(&self.view(ted));
