@@ -23,7 +23,7 @@
 pub mod bgp;
 pub mod bgp_ls;
 pub mod description;
-//pub mod draw;
+pub mod draw;
 pub mod generate;
 mod read;
 pub mod reason;
