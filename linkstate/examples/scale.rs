@@ -53,23 +53,28 @@ fn main() {
     );
     println!("{} routes", spf.routes().count());
 
+    // The ring of the core, over which the most paths lead, and any others.
     let mut chance = Chance::new(2);
-    let mut changes: Vec<(Duration, Run, usize, usize)> = Vec::new();
-    for _ in 0..500 {
-        let number = chance.below(plan.links.len());
-        let (from, to, metric) = plan.links[number];
-        for event in [withdraw(number, from, to), link_event(number as u32, from, to, metric)] {
-            ted.apply(event, &mut tally);
-            let begin = Instant::now();
-            let change = ted.take_changes();
-            let update = spf.update(&ted, &change);
-            changes.push((begin.elapsed(), update.run, update.nodes, update.routes.len()));
+    let core: Vec<_> = (0..nodes / 10).collect();
+    let any: Vec<_> = (0..1000).map(|_| chance.below(plan.links.len())).collect();
+    for (which, numbers) in [("of the core's ring", core), ("anywhere", any)] {
+        let mut changes: Vec<(Duration, Run, usize, usize)> = Vec::new();
+        for number in numbers {
+            let (from, to, metric) = plan.links[number];
+            for event in [withdraw(number, from, to), link_event(number as u32, from, to, metric)] {
+                ted.apply(event, &mut tally);
+                let begin = Instant::now();
+                let change = ted.take_changes();
+                let update = spf.update(&ted, &change);
+                changes.push((begin.elapsed(), update.run, update.nodes, update.routes.len()));
+            }
         }
+        let what = format!("a link {which} goes or comes, to new routes");
+        report(&what, changes.iter().map(|change| change.0).collect());
+        changes.sort_unstable_by_key(|change| std::cmp::Reverse(change.0));
+        let (longest, run, nodes, routes) = changes[0];
+        println!("  the longest: {longest:?}, {run:?}, {nodes} nodes, {routes} routes");
     }
-    report("one link goes or comes, to new routes", changes.iter().map(|c| c.0).collect());
-    changes.sort_unstable_by_key(|change| std::cmp::Reverse(change.0));
-    let (longest, run, nodes, routes) = changes[0];
-    println!("  the longest: {longest:?}, {run:?}, {nodes} nodes, {routes} routes");
 
     // Our own links: first hops are others, so everything is computed.
     let ours: Vec<_> = plan.links.iter().enumerate().filter(|(_, l)| key(l.0) == root).collect();

@@ -46,7 +46,8 @@ fn move_all(places: &mut [(f64, f64)], lines: &[(usize, usize)], most: f64) {
     };
     for one in 0..places.len() {
         for other in 0..one {
-            push(one, other, &|distance| 1.0 / distance);
+            // Near to each other, boxes would overlap.
+            push(one, other, &|distance| 1.0 / distance + 0.5 / distance.powi(4));
         }
     }
     for &(one, other) in lines {

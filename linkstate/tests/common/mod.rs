@@ -16,7 +16,7 @@ pub const TRIANGLE: &str = include_str!("../data/triangle.txt");
 pub fn messages(text: &str) -> Vec<Vec<u8>> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let last = lines.map(|line| line.split_whitespace().next_back().expect("a message"));
-    last.map(|hex| bytes(hex)).collect()
+    last.map(bytes).collect()
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
