@@ -84,7 +84,7 @@ fn adjacency_sids_are_told_apart_by_algorithm_and_flag_b() -> Outcome {
     ] {
         let found = link.attributes.adjacency_sid(algorithm, backup).expect("a SID");
         assert_eq!(found.sid.to_string(), sid);
-        assert_eq!(found.neighbor, RouterId::new(&[0; 6]));
+        assert_eq!(found.neighbor, RouterId::parse("0000.0000.0014"));
         assert_eq!((found.behavior, found.structure), (Behavior(57), structure));
     }
     assert_eq!(link.attributes.adjacency_sids.len(), 4);
