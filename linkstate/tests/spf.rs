@@ -343,8 +343,16 @@ fn check(links: &[(usize, usize, u32)], batches: &[Vec<Step>]) -> Result<(), Tes
     Ok(())
 }
 
+/// The way to the start of a link becomes longer by more than the link becomes shorter.
+#[test]
+fn a_shorter_link_behind_a_longer_way_is_followed() {
+    let links = [(0, 8, 1), (5, 8, 1), (1, 0, 1), (2, 0, 2), (5, 3, 3)];
+    let batches = [vec![Step::Is(0, 5, 3, 2), Step::Is(0, 0, 8, 3)]];
+    check(&links, &batches).expect("the same as anew");
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn following_a_change_is_as_good_as_computing_anew(
@@ -401,7 +409,7 @@ fn lan_step() -> impl Strategy<Value = LanStep> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn lans_are_followed_too(

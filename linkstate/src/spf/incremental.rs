@@ -54,7 +54,8 @@ impl Tree {
     fn lengthen(&mut self, graph: &Graph, root: u32, edges: &[Changed]) -> HashMap<u32, u32> {
         let mut queue = Queue::default();
         let mut lost = HashSet::new();
-        for edge in edges.iter().filter(|edge| edge.after > edge.before) {
+        // One that costs less now counts, too: where it starts may be further away now, by more.
+        for edge in edges {
             let distance = self.distances[edge.to as usize];
             let was = beyond(self.distances[edge.from as usize], edge.before);
             if was == Some(distance) && edge.to != root {
