@@ -1,6 +1,6 @@
 //! Routes to prefixes and locators.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -50,8 +50,8 @@ impl Table {
 
     /// What has to change in all routes.
     pub(super) fn all(&self, view: &View<'_>) -> Vec<(IpNet, Option<Route>)> {
-        let mut nets: HashSet<IpNet> = self.routes.keys().copied().collect();
-        nets.extend(view.ted.prefixes().map(|(_, prefix)| prefix.descriptor.prefix));
+        let gone = |net: &&IpNet| view.ted.having(net).next().is_none();
+        let nets = self.routes.keys().filter(gone).chain(view.ted.nets()).copied();
         self.some(view, nets)
     }
 
@@ -59,7 +59,7 @@ impl Table {
     pub(super) fn some(
         &self,
         view: &View<'_>,
-        nets: HashSet<IpNet>,
+        nets: impl IntoIterator<Item = IpNet>,
     ) -> Vec<(IpNet, Option<Route>)> {
         let mut known: HashMap<Set, Arc<[FirstHop]>> = HashMap::new();
         let mut changed = Vec::new();

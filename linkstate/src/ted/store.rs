@@ -365,6 +365,11 @@ impl Ted {
         prefixes.filter_map(|id| self.prefixes.get(id.0))
     }
 
+    /// Every prefix that some node has, once.
+    pub fn nets(&self) -> impl Iterator<Item = &IpNet> {
+        self.by_prefix.keys()
+    }
+
     /// Who has a prefix.
     pub fn having(&self, net: &IpNet) -> impl Iterator<Item = &Prefix> {
         let prefixes = self.by_prefix.get(net).into_iter().flatten();
