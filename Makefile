@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 BINARY := target/release/sidewinder
 
-.PHONY: help setup build demo test bench lint conformance
+.PHONY: help setup build demo test bench bench-gate lint conformance
 
 help:
 	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make demo    three routers and two hosts on this machine, with traffic; needs root'
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
+	@echo 'make bench-gate   instructions per packet against benches/instructions.tsv; UPDATE=1 writes it'
 	@echo 'make lint    format and lints only'
 	@echo 'make conformance   write docs/conformance.md anew, from the tests'
 
@@ -30,6 +31,9 @@ test: setup
 
 bench: build
 	$(BINARY) bench core $(ARGS)
+
+bench-gate: build
+	@UPDATE=$(UPDATE) scripts/bench-gate $(ARGS)
 
 lint: setup
 	cargo fmt --all --check
