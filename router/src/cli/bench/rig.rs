@@ -73,6 +73,12 @@ impl Rig {
     /// Processes so many packets, in whole vectors, and tells the nanoseconds for each.
     pub fn pass(&mut self, packets: usize) -> anyhow::Result<f64> {
         let vectors = packets.div_ceil(VECTOR).max(1);
+        let elapsed = self.run(vectors)?;
+        Ok(elapsed.as_nanos() as f64 / (vectors * VECTOR) as f64)
+    }
+
+    /// Processes so many vectors, and tells how long that took.
+    pub fn run(&mut self, vectors: usize) -> anyhow::Result<Duration> {
         let mut elapsed = Duration::ZERO;
         for _ in 0..vectors {
             self.lay_out();
@@ -81,7 +87,7 @@ impl Rig {
             elapsed += start.elapsed();
             self.collect()?;
         }
-        Ok(elapsed.as_nanos() as f64 / (vectors * VECTOR) as f64)
+        Ok(elapsed)
     }
 
     /// Writes the next vector into frames.
