@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 BINARY := target/release/sidewinder
 
-.PHONY: help setup build demo test bench bench-gate lint conformance
+.PHONY: help setup build demo test bench bench-gate figures lint conformance
 
 help:
 	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
 	@echo 'make bench-gate   instructions per packet against benches/instructions.tsv; UPDATE=1 writes it'
+	@echo 'make figures   measure anew what README.md says of the speed; takes some minutes'
 	@echo 'make lint    format and lints only'
 	@echo 'make conformance   write docs/conformance.md anew, from the tests'
 
@@ -34,6 +35,9 @@ bench: build
 
 bench-gate: build
 	@UPDATE=$(UPDATE) scripts/bench-gate $(ARGS)
+
+figures: build
+	@scripts/figures $(ARGS)
 
 lint: setup
 	cargo fmt --all --check
