@@ -175,7 +175,7 @@ fn frame(number: u32) -> Vec<u8> {
     let [sid, host] = ["fc00:0:1:e::", "2001:db8:b::9"].map(address);
     let source = tag::address(address("2001:db8:a::"), number);
     let udp = Layer::Udp(9000, 9000, vec![0; 64]);
-    let layers = if number % 2 == 0 {
+    let layers = if number.is_multiple_of(2) {
         vec![Layer::Ipv6(Ipv6::new(source, host)), udp]
     } else {
         let srh = Srh::starting(&[sid, host]);
