@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 BINARY := target/release/sidewinder
 
-.PHONY: help setup build demo test bench lint conformance
+.PHONY: help setup build demo test bench bench-gate figures lint conformance
 
 help:
 	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
@@ -13,6 +13,8 @@ help:
 	@echo 'make demo    three routers and two hosts on this machine, with traffic; needs root'
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
+	@echo 'make bench-gate   instructions per packet against benches/instructions.tsv; UPDATE=1 writes it'
+	@echo 'make figures   measure anew what README.md says of the speed; takes some minutes'
 	@echo 'make lint    format and lints only'
 	@echo 'make conformance   write docs/conformance.md anew, from the tests'
 
@@ -30,6 +32,12 @@ test: setup
 
 bench: build
 	$(BINARY) bench core $(ARGS)
+
+bench-gate: build
+	@UPDATE=$(UPDATE) scripts/bench-gate $(ARGS)
+
+figures: build
+	@scripts/figures $(ARGS)
 
 lint: setup
 	cargo fmt --all --check

@@ -102,9 +102,9 @@ impl PacketCounters {
 #[derive(Debug)]
 pub struct WorkerCounters {
     /// Per port: packets that came in.
-    pub received: Box<[TrafficCounter]>,
+    pub received: Box<[CachePadded<TrafficCounter>]>,
     /// Per port: packets that were handed to its TX ring.
-    pub sent: Box<[TrafficCounter]>,
+    pub sent: Box<[CachePadded<TrafficCounter>]>,
     /// Packets that went on to another node.
     pub forwarded: Counter,
     /// Packets that were given to the host.
@@ -126,9 +126,10 @@ pub struct WorkerCounters {
 impl WorkerCounters {
     /// Counters for so many ports, in cache lines of their own.
     pub fn new(ports: usize) -> Arc<CachePadded<Self>> {
+        // The boxes are padded like the whole: another worker's may be next to them in memory.
         Arc::new(CachePadded::new(Self {
-            received: (0..ports).map(|_| TrafficCounter::default()).collect(),
-            sent: (0..ports).map(|_| TrafficCounter::default()).collect(),
+            received: (0..ports).map(|_| CachePadded::default()).collect(),
+            sent: (0..ports).map(|_| CachePadded::default()).collect(),
             forwarded: Counter::default(),
             punted: Counter::default(),
             replied: Counter::default(),
