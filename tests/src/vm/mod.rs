@@ -16,8 +16,9 @@ pub mod image;
 pub mod links;
 pub mod plans;
 
-use std::fmt::Write;
+use std::fmt::{Arguments, Write as _};
 use std::fs;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +49,18 @@ const LOG_LINES: usize = 120;
 /// QEMU may find a port taken that was free a moment ago.
 const ATTEMPTS: usize = 3;
 
+/// The MAC address of a NIC that has no link, and whose driver does not grant zero-copy.
+pub const PLAIN_MAC: &str = "02:00:00:00:01:0f";
+
+/// The name of that NIC.
+pub const PLAIN: &str = "plain0";
+
+/// Shows how a test gets on. Straight to the terminal: the test harness keeps what a test prints
+/// until it fails, and emulation takes its time.
+pub fn say(what: Arguments<'_>) {
+    let _ = std::io::stderr().write_all(format!("vm: {what}\n").as_bytes());
+}
+
 /// A running guest. Dropping it ends QEMU.
 #[derive(Debug)]
 pub struct Vm {
@@ -70,13 +83,13 @@ impl Vm {
                 Err(error) if attempt == ATTEMPTS => {
                     return Err(error.context(format!("the guest's console:\n{}", tail(&dir))));
                 }
-                Err(error) => println!("vm: attempt {attempt}: {error:#}"),
+                Err(error) => say(format_args!("attempt {attempt}: {error:#}")),
             }
             attempt += 1;
         };
         let mut vm = Self { console, links: Arc::new(links), _process: process, dir };
         vm.set_up()?;
-        println!("vm: booted and set up in {:.1} s", begin.elapsed().as_secs_f32());
+        say(format_args!("booted and set up in {:.1} s", begin.elapsed().as_secs_f32()));
         Ok(vm)
     }
 
@@ -133,7 +146,8 @@ impl Vm {
         self.run(&format!("{lines} true"))?;
         self.run("for name in $(cat /modules/list); do insmod /modules/$name.ko || exit 1; done")?;
         self.run("/tools/ip link set lo up")?;
-        for (link, mac) in LINKS.iter().zip(ROUTER_MACS) {
+        let links = LINKS.iter().zip(ROUTER_MACS);
+        for (link, mac) in links.chain([(&PLAIN, PLAIN_MAC)]) {
             self.run(&format!(
                 "for d in /sys/class/net/*; do [ $(cat $d/address) = {mac} ] && dev=${{d##*/}}; done; \
                  /tools/ip link set $dev name {link} && /tools/ip link set {link} up"
@@ -215,6 +229,7 @@ fn qemu(image: &Image, dir: &TempDir, addresses: &[Addresses]) -> Command {
             "virtio-net-pci,netdev=n{number},mac={mac},iommu_platform=on,disable-legacy=on"
         ));
     }
+    command.arg("-device").arg(format!("virtio-net-pci,mac={PLAIN_MAC}"));
     command
 }
 

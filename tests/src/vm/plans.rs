@@ -59,7 +59,8 @@ impl Plan {
         add("End.DT4", end_dt("End.DT4"), INNER4);
         const BOTH: Packets = Packets::Generated(&[Subject::EndDx4, Subject::EndDt6]);
         add("End.DT46", end_dt("End.DT46"), BOTH);
-        add("IPv4", format!("{IPV4}\"main\"\n"), Packets::Ipv4);
+        let back = IPV4.replace("198.51.100", "192.0.2");
+        add("IPv4", format!("{IPV4}\"main\"\n\n{back}\"main\"\n"), Packets::Ipv4);
         plans
     }
 
