@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(bytes.len() % 4, 0);
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.starts_with("07070100000001000041ed"), "{text}");
-        assert!(text.contains("etc/name\0\0guest\n\0\0070701"), "{text:?}");
+        assert!(text.contains("etc/name\0\0guest\n\0\x00070701"), "{text:?}");
         assert!(text.trim_end_matches('\0').ends_with("TRAILER!!!"), "{text:?}");
         assert_eq!(text.matches("070701").count(), 4, "{text:?}");
     }

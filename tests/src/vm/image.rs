@@ -16,12 +16,15 @@ use crate::skip::{on_path, sidewinder_binary};
 const INIT: &str = include_str!("init.sh");
 const DAEMON: &str = include_str!("daemon.sh");
 
+/// What runs the guest, and what its file system is made with.
+const TOOLS: [&str; 5] = ["qemu-system-x86_64", "setpriv", "strip", "ldd", "ip"];
+
 /// Where `scripts/vm-image` leaves what it prepares.
 fn prepared() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/vm")
 }
 
-/// Why there is no image to boot, if there is none.
+/// Why there is no virtual machine, if there is none.
 pub fn missing() -> Option<String> {
     let dir = prepared();
     if let Ok(reason) = fs::read_to_string(dir.join("missing")) {
@@ -29,11 +32,11 @@ pub fn missing() -> Option<String> {
         return Some(format!("no virtual machine: {}", words.join(" ")));
     }
     let there = |name: &str| dir.join(name).exists();
-    if there("vmlinuz") && there("busybox") && there("modules.list") {
-        None
-    } else {
-        Some("needs the guest's kernel: run `scripts/vm-image` first".into())
+    if !(there("vmlinuz") && there("busybox") && there("modules.list")) {
+        return Some("needs the guest's kernel: run `scripts/vm-image` first".into());
     }
+    let tool = TOOLS.into_iter().find(|tool| on_path(tool).is_none())?;
+    Some(format!("needs `{tool}`"))
 }
 
 /// A kernel and a root file system for it.

@@ -99,7 +99,7 @@ fn sid(lines: &str) -> String {
 /// are too long.
 fn ipv4(id: u32) -> Result<Case> {
     let mut header = Ipv4 {
-        service: (id % 64 << 2).to_le_bytes()[0],
+        service: ((id % 64) << 2).to_le_bytes()[0],
         id: (id * 7).to_le_bytes()[0].into(),
         whole: id.is_multiple_of(2),
         hops: 64,
