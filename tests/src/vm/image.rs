@@ -29,7 +29,8 @@ pub fn missing() -> Option<String> {
     let dir = prepared();
     if let Ok(reason) = fs::read_to_string(dir.join("missing")) {
         let words: Vec<&str> = reason.split_whitespace().collect();
-        return Some(format!("no virtual machine: {}", words.join(" ")));
+        let reason = words.join(" ");
+        return Some(format!("no virtual machine: {}", reason.trim_start_matches("error: ")));
     }
     let there = |name: &str| dir.join(name).exists();
     if !(there("vmlinuz") && there("busybox") && there("modules.list")) {

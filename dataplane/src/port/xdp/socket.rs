@@ -52,7 +52,8 @@ pub enum ZeroCopy {
 /// Polling of the driver out of system calls instead of interrupts. For an idle interface it costs,
 /// for a busy one it saves the switch between the worker and the softirq on the same core. To
 /// take effect, the interface also needs `napi_defer_hard_irqs` and `gro_flush_timeout` in
-/// /sys/class/net (Documentation/networking/napi.rst). Needs CAP_NET_ADMIN.
+/// /sys/class/net (Documentation/networking/napi.rst). Needs CAP_NET_ADMIN. A driver that does not
+/// send when it is polled is woken up to send all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BusyPoll {
     /// How long a system call may poll at most, in microseconds: SO_BUSY_POLL.
