@@ -25,7 +25,7 @@ enum Packets {
     Ipv4,
 }
 
-/// A route for IPv4 in the main table, and what both tables need to forward it.
+/// A route for IPv4, in the table that is to be appended.
 const IPV4: &str = "[[route]]\nprefix = \"198.51.100.0/24\"\nnh4 = \"10.9.0.2\"\n\
                     interface = \"out1\"\ntable = ";
 
