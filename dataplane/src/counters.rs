@@ -20,6 +20,12 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
+    /// Sets, for a number that goes down as well. Only one thread may.
+    #[inline(always)]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// Reads.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -121,6 +127,10 @@ pub struct WorkerCounters {
     pub bursts: Counter,
     /// Rounds of the poll loop.
     pub rounds: Counter,
+    /// Frames on the free list after the last round without packets.
+    pub frames_free: Counter,
+    /// Frames in the ports' rings and the driver's hands after the last round without packets.
+    pub frames_in_rings: Counter,
 }
 
 impl WorkerCounters {
@@ -138,6 +148,8 @@ impl WorkerCounters {
             replies: std::array::from_fn(|_| Counter::default()),
             bursts: Counter::default(),
             rounds: Counter::default(),
+            frames_free: Counter::default(),
+            frames_in_rings: Counter::default(),
         }))
     }
 
