@@ -5,14 +5,17 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 BINARY := target/release/sidewinder
 
-.PHONY: help setup build demo test bench lint conformance
+.PHONY: help setup build demo test test-vm bench bench-gate figures lint conformance
 
 help:
 	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
 	@echo 'make build   build $(BINARY)'
 	@echo 'make demo    three routers and two hosts on this machine, with traffic; needs root'
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
+	@echo 'make test-vm   the tests on an emulated NIC with zero-copy only; fetches a kernel for the guest'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
+	@echo 'make bench-gate   instructions per packet against benches/instructions.tsv; UPDATE=1 writes it'
+	@echo 'make figures   measure anew what README.md says of the speed; takes some minutes'
 	@echo 'make lint    format and lints only'
 	@echo 'make conformance   write docs/conformance.md anew, from the tests'
 
@@ -28,8 +31,17 @@ demo: build
 test: setup
 	@scripts/test
 
+test-vm: setup
+	@scripts/test vm
+
 bench: build
 	$(BINARY) bench core $(ARGS)
+
+bench-gate: build
+	@UPDATE=$(UPDATE) scripts/bench-gate $(ARGS)
+
+figures: build
+	@scripts/figures $(ARGS)
 
 lint: setup
 	cargo fmt --all --check

@@ -59,6 +59,30 @@ fn lookup(criterion: &mut Criterion) {
     }
 }
 
+/// SIDs of a whole network: a few /64, each with some hundred /128.
+fn sids(criterion: &mut Criterion) {
+    let mut next = numbers(1);
+    let mut lpm = Lpm::new();
+    let mut keys = Vec::new();
+    for sid in 0..4096u32 {
+        let key = 0xfc << 120 | u128::from(next() % 16) << 64 | u128::from(next() >> 48) << 48;
+        lpm.insert(key, 128, Entry::local(sid));
+        keys.push(key);
+    }
+    let mut group = criterion.benchmark_group("lookup/sids");
+    group.throughput(Throughput::Elements(keys.len() as u64));
+    let mut entries = [Entry::NONE; 64];
+    group.bench_function("batch", |bencher| {
+        bencher.iter(|| {
+            for keys in keys.chunks(64) {
+                lpm.lookup_batch(keys, &mut entries[..keys.len()]);
+                black_box(&entries);
+            }
+        });
+    });
+    group.finish();
+}
+
 fn change(criterion: &mut Criterion) {
     let (mut lpm, keys) = table(200_000);
     let mut place = 0;
@@ -72,5 +96,5 @@ fn change(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, lookup, change);
+criterion_group!(benches, lookup, sids, change);
 criterion_main!(benches);

@@ -7,7 +7,7 @@ use std::sync::{
 
 use crossbeam::utils::CachePadded;
 
-use crate::verdict::Reason;
+use crate::{fib::entry::PortIndex, verdict::Reason};
 
 /// A number that one thread adds to and others read.
 #[derive(Debug, Default)]
@@ -18,6 +18,12 @@ impl Counter {
     #[inline(always)]
     pub fn add(&self, amount: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Sets, for a number that goes down as well. Only one thread may.
+    #[inline(always)]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     /// Reads.
@@ -84,11 +90,11 @@ impl PacketCounters {
         Arc::new(Self { workers: (0..workers).map(|_| CachePadded::default()).collect() })
     }
 
-    /// Counts a packet for a worker. Only that worker's thread may.
+    /// Counts packets for a worker. Only that worker's thread may.
     #[inline(always)]
-    pub fn add(&self, worker: usize, bytes: usize) {
+    pub fn add(&self, worker: usize, packets: u64, bytes: u64) {
         if let Some(counter) = self.workers.get(worker) {
-            counter.add(1, bytes as u64);
+            counter.add(packets, bytes);
         }
     }
 
@@ -102,9 +108,9 @@ impl PacketCounters {
 #[derive(Debug)]
 pub struct WorkerCounters {
     /// Per port: packets that came in.
-    pub received: Box<[TrafficCounter]>,
+    pub received: Box<[CachePadded<TrafficCounter>]>,
     /// Per port: packets that were handed to its TX ring.
-    pub sent: Box<[TrafficCounter]>,
+    pub sent: Box<[CachePadded<TrafficCounter>]>,
     /// Packets that went on to another node.
     pub forwarded: Counter,
     /// Packets that were given to the host.
@@ -121,14 +127,19 @@ pub struct WorkerCounters {
     pub bursts: Counter,
     /// Rounds of the poll loop.
     pub rounds: Counter,
+    /// Frames on the free list after the last round without packets.
+    pub frames_free: Counter,
+    /// Frames in the ports' rings and the driver's hands after the last round without packets.
+    pub frames_in_rings: Counter,
 }
 
 impl WorkerCounters {
     /// Counters for so many ports, in cache lines of their own.
     pub fn new(ports: usize) -> Arc<CachePadded<Self>> {
+        // The boxes are padded like the whole: another worker's may be next to them in memory.
         Arc::new(CachePadded::new(Self {
-            received: (0..ports).map(|_| TrafficCounter::default()).collect(),
-            sent: (0..ports).map(|_| TrafficCounter::default()).collect(),
+            received: (0..ports).map(|_| CachePadded::default()).collect(),
+            sent: (0..ports).map(|_| CachePadded::default()).collect(),
             forwarded: Counter::default(),
             punted: Counter::default(),
             replied: Counter::default(),
@@ -137,7 +148,17 @@ impl WorkerCounters {
             replies: std::array::from_fn(|_| Counter::default()),
             bursts: Counter::default(),
             rounds: Counter::default(),
+            frames_free: Counter::default(),
+            frames_in_rings: Counter::default(),
         }))
+    }
+
+    /// Counts packets that were handed to a port; none where there is no such port.
+    #[inline]
+    pub fn count_sent(&self, port: PortIndex, sent: Traffic) {
+        if let Some(counter) = self.sent.get(usize::from(port)) {
+            counter.add(sent.packets, sent.bytes);
+        }
     }
 
     /// Counts a dropped packet.

@@ -216,8 +216,8 @@ mod tests {
         let original = [&inner.to_bytes()[..], &[0, 7, 0, 9, 0, 8, 0, 0]].concat();
         let answer = |bytes: &[u8], reason| {
             let mut frame = [0; FRAME_SIZE];
-            let head = HEADROOM as u16;
-            let mut meta = Meta::new(0, 0, head, head + bytes.len() as u16);
+            let head = HEADROOM as u32;
+            let mut meta = Meta::new(0, 0, head, head + bytes.len() as u32);
             let mut packet = Packet { frame: &mut frame, meta: &mut meta };
             packet.bytes_mut().copy_from_slice(bytes);
             packet.remember(false, left_aligned(inner.destination), bytes[8]);

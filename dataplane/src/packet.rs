@@ -17,17 +17,26 @@ use crate::{
     wire::{ipv4, ipv6, srh},
 };
 
-/// What the pipeline remembers of a packet.
+/// [`Meta::egress`] of a packet that stays.
+pub const NOWHERE: PortIndex = PortIndex::MAX;
+
+/// What the pipeline remembers of a packet: one cache line.
+///
+/// `head` and `tail` are words: a processor hands a value that was just stored to a load of the
+/// same width at once, and compilers make loads of half-words wider.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub struct Meta {
     /// The destination, left-aligned: the key of the next look-up.
     pub key: u128,
     /// Offset of the IP header in the frame.
-    pub head: u16,
+    pub head: u32,
     /// Offset of the first byte after the packet.
-    pub tail: u16,
+    pub tail: u32,
     /// Port it came in by.
     pub ingress: PortIndex,
+    /// The port it leaves by; [`NOWHERE`] as long as it stays, and for ever where it is dropped.
+    pub egress: PortIndex,
     /// Table that the next look-up uses.
     pub table: TableIndex,
     /// Table that belongs to the sender's network: where an answer is looked up.
@@ -42,60 +51,69 @@ pub struct Meta {
     pub received: Received,
 }
 
+const _: () = assert!(size_of::<Meta>() == 64);
+
 /// The fields that processing changes, as they were received.
 ///
 /// ICMP errors quote the invoking packet as it came in (RFC 4443, section 2.4 (c)), and are found
 /// to be due after it was changed: this is enough to change it back.
 #[derive(Debug, Clone, Copy)]
 pub struct Received {
+    /// Destination address, left-aligned, in network byte order.
+    pub destination: [u8; 16],
     /// Offset of the IP header in the frame.
     pub head: u16,
     /// Offset of the SRH that was changed, from the IP header; 0: none was.
     pub srh: u16,
+    /// Offset from the IP header of the bytes that popping the SRH overwrote; 0: it was not
+    /// popped.
+    pub popped: u16,
+    /// How many bytes those are.
+    pub popped_len: u16,
     /// Whether the header at the head was IPv6.
     pub v6: bool,
     /// Hop limit, or TTL.
     pub hop_limit: u8,
     /// Segments Left of the changed SRH.
     pub segments_left: u8,
-    /// Offset from the IP header of the bytes that popping the SRH overwrote; 0: it was not
-    /// popped.
-    pub popped: u16,
-    /// How many bytes those are.
-    pub popped_len: u16,
-    /// Destination address.
-    pub destination: u128,
 }
 
 impl Meta {
     /// Of a packet that came in by `ingress`, from `head` to `tail`, not looked at yet.
     #[inline(always)]
-    pub fn new(ingress: PortIndex, table: TableIndex, head: u16, tail: u16) -> Self {
+    pub fn new(ingress: PortIndex, table: TableIndex, head: u32, tail: u32) -> Self {
         Self {
             key: 0,
             head,
             tail,
             ingress,
+            egress: NOWHERE,
             table,
             home: table,
             v6: false,
             hop_limit_spent: false,
             reply: None,
-            received: Received {
-                head,
-                v6: false,
-                srh: 0,
-                hop_limit: 0,
-                segments_left: 0,
-                popped: 0,
-                popped_len: 0,
-                destination: 0,
-            },
+            received: Received::new(head as u16, false, [0; 16], 0),
         }
     }
 }
 
 impl Received {
+    /// A packet at `head` to which nothing was done yet.
+    #[inline(always)]
+    pub(crate) const fn new(head: u16, v6: bool, destination: [u8; 16], hop_limit: u8) -> Self {
+        Self {
+            destination,
+            head,
+            srh: 0,
+            popped: 0,
+            popped_len: 0,
+            v6,
+            hop_limit,
+            segments_left: 0,
+        }
+    }
+
     /// Whether bytes in front of the head are needed to put the packet back.
     #[inline(always)]
     pub fn is_popped(&self) -> bool {
@@ -119,25 +137,44 @@ pub struct Packet<'a> {
     pub meta: &'a mut Meta,
 }
 
+/// `N` bytes of a frame from `start` on.
+#[inline(always)]
+pub(crate) fn array_at<const N: usize>(frame: &[u8; FRAME_SIZE], start: u32) -> Option<&[u8; N]> {
+    let start = start as usize;
+    <&[u8; N]>::try_from(frame.get(start..start + N)?).ok()
+}
+
 impl Packet<'_> {
     /// The packet, from the IP header on.
     #[inline(always)]
     pub fn bytes(&self) -> &[u8] {
-        self.frame.get(usize::from(self.meta.head)..usize::from(self.meta.tail)).unwrap_or(&[])
+        self.frame.get(self.meta.head as usize..self.meta.tail as usize).unwrap_or(&[])
     }
 
     /// The packet, to be changed.
     #[inline(always)]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.frame
-            .get_mut(usize::from(self.meta.head)..usize::from(self.meta.tail))
-            .unwrap_or(&mut [])
+        self.frame.get_mut(self.meta.head as usize..self.meta.tail as usize).unwrap_or(&mut [])
+    }
+
+    /// `N` bytes of the frame from `offset` after the IP header's start on, wherever the packet
+    /// ends: for headers whose lengths were checked. One comparison, where a slice takes two.
+    #[inline(always)]
+    pub fn array<const N: usize>(&self, offset: u16) -> Option<&[u8; N]> {
+        array_at(self.frame, self.meta.head.wrapping_add(u32::from(offset)))
+    }
+
+    /// [`array`](Self::array), to be changed.
+    #[inline(always)]
+    pub fn array_mut<const N: usize>(&mut self, offset: u16) -> Option<&mut [u8; N]> {
+        let start = self.meta.head.wrapping_add(u32::from(offset)) as usize;
+        <&mut [u8; N]>::try_from(self.frame.get_mut(start..start + N)?).ok()
     }
 
     /// Bytes of the packet.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        usize::from(self.meta.tail.saturating_sub(self.meta.head))
+        self.meta.tail.wrapping_sub(self.meta.head) as usize
     }
 
     /// Whether nothing is left of it.
@@ -148,10 +185,18 @@ impl Packet<'_> {
     /// Makes room for `count` bytes in front, and gives them out. They hold old bytes.
     #[inline(always)]
     pub fn push_front(&mut self, count: usize) -> Result<&mut [u8], Verdict> {
-        let head = usize::from(self.meta.head);
+        let head = self.meta.head as usize;
         let start = head.checked_sub(count).ok_or(Verdict::Drop(Reason::NoHeadroom))?;
-        self.meta.head = start as u16;
+        self.meta.head = start as u32;
         self.frame.get_mut(start..head).ok_or(Verdict::Drop(Reason::NoHeadroom))
+    }
+
+    /// [`push_front`](Self::push_front) of a constant number of bytes.
+    #[inline(always)]
+    pub fn push_front_array<const N: usize>(&mut self) -> Result<&mut [u8; N], Verdict> {
+        // Beyond the start of the frame it wraps to where there is no frame.
+        self.meta.head = self.meta.head.wrapping_sub(N as u32);
+        self.array_mut(0).ok_or(Verdict::Drop(Reason::NoHeadroom))
     }
 
     /// Takes `count` bytes off the front. They stay in the frame.
@@ -160,7 +205,7 @@ impl Packet<'_> {
         if count > self.len() {
             return Err(Verdict::Drop(Reason::InnerPacket));
         }
-        self.meta.head += count as u16;
+        self.meta.head += count as u32;
         Ok(())
     }
 
@@ -168,7 +213,7 @@ impl Packet<'_> {
     #[inline(always)]
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {
-            self.meta.tail = self.meta.head + len as u16;
+            self.meta.tail = self.meta.head + len as u32;
         }
     }
 
@@ -201,16 +246,8 @@ impl Packet<'_> {
     pub fn remember(&mut self, v6: bool, destination: u128, hop_limit: u8) {
         self.meta.key = destination;
         self.meta.v6 = v6;
-        self.meta.received = Received {
-            head: self.meta.head,
-            v6,
-            srh: 0,
-            hop_limit,
-            segments_left: 0,
-            popped: 0,
-            popped_len: 0,
-            destination,
-        };
+        let (head, destination) = (self.meta.head as u16, destination.to_be_bytes());
+        self.meta.received = Received::new(head, v6, destination, hop_limit);
     }
 
     /// Remembers the packet as it is now, if bytes in front of it would be needed to put it back as
@@ -227,10 +264,10 @@ impl Packet<'_> {
 
     /// Remembers Segments Left before its first change.
     #[inline(always)]
-    pub fn remember_segments_left(&mut self, srh: usize, segments_left: u8) {
+    pub fn remember_segments_left(&mut self, srh: u16, segments_left: u8) {
         let received = &mut self.meta.received;
         if received.srh == 0 {
-            received.srh = srh as u16;
+            received.srh = srh;
             received.segments_left = segments_left;
         }
     }
@@ -241,18 +278,32 @@ impl Packet<'_> {
     pub fn remove(&mut self, offset: usize, len: usize) -> Result<(), Verdict> {
         self.rebase();
         let no_room = Verdict::Drop(Reason::NoHeadroom);
-        let head = usize::from(self.meta.head);
+        let head = self.meta.head as usize;
         // The front part lands on [len, len + offset): those bytes go to the headroom first.
         let kept = head.checked_sub(SPARE + offset).ok_or(no_room)?;
-        if head + offset + len > usize::from(self.meta.tail) {
+        if head + offset + len > self.meta.tail as usize {
             return Err(no_room);
         }
-        self.frame.copy_within(head + len..head + len + offset, kept);
-        self.frame.copy_within(head..head + offset, head + len);
+        match offset {
+            ipv6::HEADER_LEN => self.shift::<{ ipv6::HEADER_LEN }>(kept, len).ok_or(no_room)?,
+            _ => {
+                self.frame.copy_within(head + len..head + len + offset, kept);
+                self.frame.copy_within(head..head + offset, head + len);
+            }
+        }
         self.meta.received.popped = len as u16;
         self.meta.received.popped_len = offset as u16;
-        self.meta.head += len as u16;
+        self.meta.head += len as u32;
         Ok(())
+    }
+
+    /// Moves the first `N` bytes by `len`, and what lies there to `kept`: by way of registers.
+    #[inline(always)]
+    fn shift<const N: usize>(&mut self, kept: usize, len: usize) -> Option<()> {
+        let front = *self.array::<N>(0)?;
+        let there = std::mem::replace(self.array_mut(len as u16)?, front);
+        self.frame.get_mut(kept..kept + N)?.copy_from_slice(&there);
+        Some(())
     }
 
     /// Puts the packet back as it was received. Headers that were pushed are gone, those that
@@ -261,7 +312,7 @@ impl Packet<'_> {
     #[cold]
     pub fn restore(&mut self) {
         let received = self.meta.received;
-        self.meta.head = received.head;
+        self.meta.head = u32::from(received.head);
         let head = usize::from(received.head);
         if received.popped != 0 {
             let (popped, len) = (usize::from(received.popped), usize::from(received.popped_len));
@@ -272,7 +323,7 @@ impl Packet<'_> {
         }
         self.meta.v6 = received.v6;
         if !received.v6 {
-            self.meta.key = received.destination;
+            self.meta.key = u128::from_be_bytes(received.destination);
             self.set_byte(ipv4::field::TTL, received.hop_limit);
             let len = usize::from(self.bytes().first().map_or(0, |first| first & 0xf)) * 4;
             // It was right when the packet came in.
@@ -281,7 +332,7 @@ impl Packet<'_> {
             }
             return;
         }
-        self.set_destination(received.destination.to_be_bytes());
+        self.set_destination(received.destination);
         self.set_byte(ipv6::field::HOP_LIMIT, received.hop_limit);
         if received.srh != 0 {
             let offset = usize::from(received.srh) + srh::field::SEGMENTS_LEFT;
@@ -302,8 +353,8 @@ mod tests {
     use crate::frame::HEADROOM;
 
     fn meta(len: usize) -> Meta {
-        let head = HEADROOM as u16 + 14;
-        Meta::new(0, 0, head, head + len as u16)
+        let head = HEADROOM as u32 + 14;
+        Meta::new(0, 0, head, head + len as u32)
     }
 
     proptest! {
@@ -321,7 +372,7 @@ mod tests {
                     prop_assert_eq!(packet.len(), len);
                 }
                 Err(verdict) => {
-                    prop_assert!(count > usize::from(before));
+                    prop_assert!(count > before as usize);
                     prop_assert_eq!(verdict, Verdict::Drop(Reason::NoHeadroom));
                 }
             }
@@ -340,7 +391,7 @@ mod tests {
             packet.bytes_mut().copy_from_slice(&bytes);
             let destination = ipv6::address_at(&bytes, 24);
             packet.remember(true, destination, bytes[7]);
-            packet.remember_segments_left(offset, bytes[offset + 3]);
+            packet.remember_segments_left(offset as u16, bytes[offset + 3]);
             packet.set_byte(offset + 3, 1);
             packet.set_byte(7, 9);
             packet.set_destination([3; 16]);

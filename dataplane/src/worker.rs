@@ -140,7 +140,17 @@ impl<P: Port, U: Punt> Worker<P, U> {
             port.service(&mut self.free);
         }
         self.counters.rounds.add(1);
+        if !busy {
+            self.count_frames();
+        }
         busy
+    }
+
+    /// Shows where the frames are. Between rounds they are in the rings or free, all of them.
+    fn count_frames(&self) {
+        self.counters.frames_free.set(self.free.len() as u64);
+        let in_rings: usize = self.ports.iter().map(Port::held).sum();
+        self.counters.frames_in_rings.set(in_rings as u64);
     }
 
     /// Frames that are where they belong: in the rings or free. Between rounds that is all of

@@ -8,13 +8,19 @@ use std::{
     cell::Cell,
 };
 
-use sidewinder_dataplane::{fib::FlowLabel, port::memory::CountingHost};
+use sidewinder_dataplane::{
+    fib::{
+        Change, FlowLabel,
+        entry::{Discard, Entry},
+    },
+    port::memory::CountingHost,
+};
 use support::{
     packet::{ethernet, icmpv6, ipv4, ipv6, srh, udp},
     router::{OWN, PORTS, Router, Settings, host, neighbour_mac, own_mac, segment, sid},
 };
 
-/// Counts what each thread asks for.
+/// Counts what each thread asks for, and what it gives back.
 struct Counting;
 
 thread_local! {
@@ -31,6 +37,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ASKED.set(ASKED.get() + 1);
         // SAFETY: `pointer` came from `alloc`, that is, from the system's allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -40,14 +47,21 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Every kind of packet, a thousand times each: forwarded, encapsulated, decapsulated, answered,
-/// punted, dropped.
+/// punted, dropped. Every tenth time, the round takes a new version of the FIB first, and must not
+/// free the old one either.
 #[test]
 fn rounds_do_not_allocate() {
     let settings = Settings { frames: 512, ring: 128, flow_label: FlowLabel::Hash };
     let mut router = Router::new(settings, CountingHost::default());
     let packets: Vec<Vec<u8>> =
         packets().iter().map(|packet| ethernet(own_mac(0), neighbour_mac(0), packet)).collect();
-    for _ in 0..1000 {
+    for turn in 0..1000 {
+        if turn % 10 == 0 {
+            // In no packet's way: only the version is new.
+            let (key, entry) = (host(0x30 + turn, 0), Entry::discard(Discard::Blackhole));
+            router.writer.stage(Change::Route { table: 0, v4: false, key, len: 48, entry });
+            assert!(router.writer.publish(), "the worker had let go of the spare copy");
+        }
         for packet in &packets {
             assert!(router.offer(0, packet));
         }

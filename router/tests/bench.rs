@@ -2,18 +2,22 @@
 
 #![forbid(unsafe_code)]
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use sidewinder_tests::needs;
-use sidewinder_tests::skip::Need;
+use sidewinder_tests::skip::{self, Need};
 
-fn bench(arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_sidewinder"))
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sidewinder"))
         .arg("bench")
         .args(arguments)
         .output()
-        .expect("the program starts");
+        .expect("the program starts")
+}
+
+fn bench(arguments: &[&str]) -> Value {
+    let output = run(arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "bench {arguments:?}: {said}");
     serde_json::from_slice(&output.stdout).expect("it prints JSON")
@@ -40,6 +44,26 @@ fn core_measures_every_behavior() {
             }
         }
     }
+}
+
+#[test]
+fn core_compares_workers_with_one() {
+    let cores = std::thread::available_parallelism().expect("a number of cores").get();
+    let arguments = ["core", "--json", "--packets", "4000", "--behavior", "End", "--workers"];
+    let too_many = run(&[&arguments[..], &[&(cores + 1).to_string()]].concat());
+    assert!(!too_many.status.success());
+    let said = String::from_utf8_lossy(&too_many.stderr).into_owned();
+    assert!(said.contains("need a core each"), "{said}");
+    if cores == 1 {
+        skip::announce("core_compares_workers_with_one", "needs two cores");
+        return;
+    }
+    let result = &bench(&[&arguments[..], &["2"]].concat())["results"][0];
+    assert_eq!(result["workers"], 2);
+    let scaling = &result["scaling"];
+    assert!(is_positive(&scaling["factor"]) && is_positive(&scaling["one-worker-mpps"]));
+    let each = scaling["ns-per-packet-by-worker"].as_array().expect("a list of times");
+    assert!(each.len() == 2 && each.iter().all(is_positive));
 }
 
 #[test]

@@ -18,3 +18,4 @@ pub mod lab;
 pub mod outcome;
 pub mod packet;
 pub mod skip;
+pub mod vm;

@@ -18,6 +18,8 @@ pub enum Need {
     AfXdp,
     /// The built router.
     Sidewinder,
+    /// A kernel for a virtual machine, and QEMU.
+    Vm,
 }
 
 impl Need {
@@ -31,6 +33,7 @@ impl Need {
             }
             Self::AfXdp if !has_af_xdp() => Some("needs a kernel with XDP_SOCKETS".into()),
             Self::Sidewinder => sidewinder_binary().err(),
+            Self::Vm => crate::vm::image::missing(),
             _ => None,
         }
     }
@@ -77,7 +80,8 @@ fn newest_build() -> Option<PathBuf> {
         .map(|(_, path)| path)
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     // An ordinary user's search path lacks the administrator's directories.
     let dirs = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);

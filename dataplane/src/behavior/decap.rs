@@ -10,27 +10,32 @@ use crate::{
 };
 
 /// End.DX6: the inner IPv6 packet, to an adjacency.
-pub fn end_dx6(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_dx6(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     decapsulated(packet, headers, &[protocol::IPV6], |_| Verdict::Forward(sid.group))
 }
 
 /// End.DX4: the inner IPv4 packet, to an adjacency.
-pub fn end_dx4(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_dx4(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     decapsulated(packet, headers, &[protocol::IPV4], |_| Verdict::Forward(sid.group))
 }
 
 /// End.DT6: the inner IPv6 packet, by the FIB of a table.
-pub fn end_dt6(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_dt6(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     decapsulated(packet, headers, &[protocol::IPV6], |packet| to_table(packet, sid))
 }
 
 /// End.DT4: the inner IPv4 packet, by the FIB of a table.
-pub fn end_dt4(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_dt4(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     decapsulated(packet, headers, &[protocol::IPV4], |packet| to_table(packet, sid))
 }
 
 /// End.DT46: the inner packet, by the FIB of a table.
-pub fn end_dt46(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_dt46(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     let inner = &[protocol::IPV6, protocol::IPV4];
     decapsulated(packet, headers, inner, |packet| to_table(packet, sid))
 }
@@ -43,14 +48,15 @@ fn to_table(packet: &mut Packet<'_>, sid: &Sid) -> Verdict {
 #[inline(always)]
 fn decapsulated(
     packet: &mut Packet<'_>,
-    headers: &Headers,
+    headers: Headers,
     inner: &[u8],
     onward: impl FnOnce(&mut Packet<'_>) -> Verdict,
 ) -> Verdict {
-    if let Some(offset) = headers.srh.map(usize::from) {
-        let pointer = offset + srh::field::SEGMENTS_LEFT;
-        if packet.bytes().get(pointer).is_none_or(|left| *left != 0) {
-            return Verdict::Refuse(Reason::SegmentsLeftAtEnd, pointer as u32);
+    if let Some(offset) = headers.srh() {
+        let left = packet.array(offset).map(|fixed| srh::Fixed::new(fixed).segments_left());
+        if left != Some(0) {
+            let pointer = u32::from(offset) + srh::field::SEGMENTS_LEFT as u32;
+            return Verdict::Refuse(Reason::SegmentsLeftAtEnd, pointer);
         }
     }
     if !inner.contains(&headers.upper) || headers.fragment {
@@ -66,11 +72,11 @@ fn decapsulated(
 /// one that was received, and its hop limit is taken from when it is forwarded, once (RFC 2473,
 /// section 3.1).
 #[inline(always)]
-pub(super) fn decapsulate(packet: &mut Packet<'_>, headers: &Headers) -> Result<(), Verdict> {
+pub(super) fn decapsulate(packet: &mut Packet<'_>, headers: Headers) -> Result<(), Verdict> {
     let version = if headers.upper == protocol::IPV6 { 6 } else { 4 };
     packet.pull_front(usize::from(headers.upper_offset))?;
     packet.meta.hop_limit_spent = false;
-    if packet.bytes().first().is_none_or(|byte| byte >> 4 != version) {
+    if packet.array::<1>(0).is_none_or(|[byte]| byte >> 4 != version) {
         return Err(Verdict::Drop(Reason::InnerPacket));
     }
     ip::enter(packet).map_err(|reason| match reason {

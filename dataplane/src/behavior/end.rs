@@ -7,28 +7,40 @@ use crate::{
     packet::Packet,
     pipeline::ip,
     verdict::{Reason, Verdict},
-    wire::{ext::Headers, icmpv6, ipv6, protocol, srh},
+    wire::{
+        ext::Headers,
+        icmpv6,
+        ipv6::{
+            self,
+            field::{DESTINATION, HOP_LIMIT},
+        },
+        protocol,
+        srh::{self, field::SEGMENTS_LEFT},
+    },
 };
 
 /// End: the next segment, by the FIB.
-pub fn end(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     let onward = Verdict::Lookup(packet.meta.table);
     endpoint(packet, headers, sid, onward)
 }
 
 /// End.X: the next segment, to an adjacency.
-pub fn end_x(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_x(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     endpoint(packet, headers, sid, Verdict::Forward(sid.group))
 }
 
 /// End.T: the next segment, by the FIB of a table.
-pub fn end_t(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, _: &Fib) -> Verdict {
+#[inline(always)]
+pub fn end_t(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
     endpoint(packet, headers, sid, Verdict::Lookup(sid.table))
 }
 
 /// What the three share: the next segment, or the end of the list.
 #[inline(always)]
-fn endpoint(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, onward: Verdict) -> Verdict {
+fn endpoint(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, onward: Verdict) -> Verdict {
     match advance(packet, headers, sid.flavors) {
         Ok(Step::Advanced) => onward,
         Ok(Step::AtEnd) => at_end(packet, headers, sid, onward),
@@ -49,62 +61,57 @@ enum Step {
 ///
 /// Nothing is changed before all checks are done.
 #[inline(always)]
-fn advance(packet: &mut Packet<'_>, headers: &Headers, flavors: Flavors) -> Result<Step, Verdict> {
-    let Some(offset) = headers.srh.map(usize::from) else { return Ok(Step::AtEnd) };
+fn advance(packet: &mut Packet<'_>, headers: Headers, flavors: Flavors) -> Result<Step, Verdict> {
+    let Some(offset) = headers.srh() else { return Ok(Step::AtEnd) };
+    // The walk along the headers has seen that the SRH is one, and lies in the packet.
     let truncated = Verdict::Drop(Reason::ExtensionHeader);
-    let bytes = packet.bytes_mut();
-    let (fixed, rest) = bytes.split_first_chunk_mut::<{ ipv6::HEADER_LEN }>().ok_or(truncated)?;
-    let rest = rest.get_mut(offset - ipv6::HEADER_LEN..).ok_or(truncated)?;
-    let header = srh::Srh::new_checked(rest).ok_or(truncated)?;
+    let header = srh::Fixed::new(packet.array(offset).ok_or(truncated)?);
     let left = header.segments_left();
     if left == 0 {
         return Ok(Step::AtEnd);
     }
-    let hop_limit = fixed[ipv6::field::HOP_LIMIT];
+    let hop_limit = packet.array::<{ ipv6::HEADER_LEN }>(0).ok_or(truncated)?[HOP_LIMIT];
     if hop_limit <= 1 {
         return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
     }
-    let pointer = (offset + srh::field::SEGMENTS_LEFT) as u32;
-    let inconsistent = Verdict::Refuse(Reason::SegmentsLeft, pointer);
     if !header.is_consistent() {
-        return Err(inconsistent);
+        let pointer = u32::from(offset) + srh::field::SEGMENTS_LEFT as u32;
+        return Err(Verdict::Refuse(Reason::SegmentsLeft, pointer));
     }
-    let next = header.segment(usize::from(left) - 1).ok_or(inconsistent)?;
-    let key = u128::from_be_bytes(next);
-    if ip::leaves_scope_v6(key) {
+    let next = packet.array(offset + srh::segment_at(left - 1)).ok_or(truncated)?;
+    let next = u128::from_be_bytes(*next);
+    if ip::leaves_scope_v6(next) {
         // Whoever writes the list must not get around what `ip::enter` refuses.
         return Err(Verdict::Drop(Reason::Scope));
     }
-    let (len, next_header) = (header.len(), header.next_header());
 
-    fixed[ipv6::field::HOP_LIMIT] = hop_limit - 1;
-    fixed[ipv6::field::DESTINATION..].copy_from_slice(&next);
-    rest[srh::field::SEGMENTS_LEFT] = left - 1;
     packet.remember_segments_left(offset, left);
-    packet.meta.key = key;
-    packet.meta.hop_limit_spent = true;
     if left == 1 && flavors.has(Flavors::PSP) {
-        pop(packet, headers, offset, len, next_header)?;
+        // Before anything is written to the header: what is being written cannot be moved at once.
+        pop(packet, headers, offset, header)?;
+    } else {
+        packet.array_mut::<{ srh::FIXED_LEN }>(offset).ok_or(truncated)?[SEGMENTS_LEFT] = left - 1;
     }
+    let fixed = packet.array_mut::<{ ipv6::HEADER_LEN }>(0).ok_or(truncated)?;
+    fixed[HOP_LIMIT] = hop_limit - 1;
+    fixed[DESTINATION..].copy_from_slice(&next.to_be_bytes());
+    packet.meta.key = next;
+    packet.meta.hop_limit_spent = true;
     Ok(Step::Advanced)
 }
 
 /// Takes the SRH out: RFC 8986, section 4.16.1.
+#[inline(always)]
 fn pop(
     packet: &mut Packet<'_>,
-    headers: &Headers,
-    offset: usize,
-    len: usize,
-    next_header: u8,
+    headers: Headers,
+    offset: u16,
+    header: srh::Fixed,
 ) -> Result<(), Verdict> {
-    packet.remove(offset, len)?;
-    packet.set_byte(usize::from(headers.before_srh), next_header);
+    packet.remove(usize::from(offset), usize::from(header.header_len()))?;
+    packet.set_byte(usize::from(headers.before_srh), header.next_header());
     let payload_len = (packet.len() - ipv6::HEADER_LEN) as u16;
-    if let Some(field) = packet
-        .bytes_mut()
-        .get_mut(ipv6::field::PAYLOAD_LEN..)
-        .and_then(|rest| rest.first_chunk_mut())
-    {
+    if let Some(field) = packet.array_mut(ipv6::field::PAYLOAD_LEN as u16) {
         *field = payload_len.to_be_bytes();
     }
     Ok(())
@@ -113,7 +120,7 @@ fn pop(
 /// The end of the list: decapsulation with USD (section 4.16.3), otherwise the upper layer. With
 /// USP (section 4.16.2) the SRH would be taken out first, which nothing that follows can see: the
 /// host is given no packet that has one, and errors quote the packet as it was received.
-fn at_end(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, onward: Verdict) -> Verdict {
+fn at_end(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, onward: Verdict) -> Verdict {
     let inner = matches!(headers.upper, protocol::IPV6 | protocol::IPV4);
     if sid.flavors.has(Flavors::USD) && inner && !headers.fragment {
         if let Err(verdict) = decap::decapsulate(packet, headers) {
@@ -131,7 +138,7 @@ fn at_end(packet: &mut Packet<'_>, headers: &Headers, sid: &Sid, onward: Verdict
 /// Upper-layer processing at a SID: RFC 8986, section 4.1.1. Echo requests are answered, whatever
 /// the behavior (RFC 9259, section 3.1), and nothing else is allowed.
 #[cold]
-pub(super) fn upper_layer(packet: &mut Packet<'_>, headers: &Headers) -> Verdict {
+pub(super) fn upper_layer(packet: &mut Packet<'_>, headers: Headers) -> Verdict {
     let offset = usize::from(headers.upper_offset);
     match headers.upper {
         _ if headers.fragment => Verdict::Drop(Reason::FragmentToSid),

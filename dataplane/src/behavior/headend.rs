@@ -7,7 +7,7 @@ use crate::{
     counters::PacketCounters,
     fib::{Fib, FlowLabel, Policy, nexthop},
     packet::Packet,
-    pipeline::ip,
+    pipeline::{Run, ip},
     verdict::{Reason, Verdict},
     wire::{ipv4, ipv6, protocol, srh},
 };
@@ -83,14 +83,14 @@ impl SegmentList {
     }
 }
 
-/// Steers a packet into a policy: takes one off its hop limit and pushes the headers of one of
+/// Steers packets into a policy: takes one off their hop limit and pushes the headers of one of
 /// the segment lists. The outer header's hop limit is taken from by the next node first.
-#[inline]
-pub fn encap(packet: &mut Packet<'_>, policy: &Policy, fib: &Fib, worker: usize) -> Verdict {
-    match try_encap(packet, policy, fib, worker) {
+#[inline(never)]
+pub fn encap(run: &mut Run<'_>, policy: &Policy, fib: &Fib, worker: usize) {
+    run.each(|packet| match try_encap(packet, policy, fib, worker) {
         Ok(()) => Verdict::Lookup(policy.table),
         Err(verdict) => verdict,
-    }
+    });
 }
 
 #[inline(always)]
@@ -121,29 +121,61 @@ fn try_encap(
         }
     };
     let headers = &*list.headers;
-    let payload_len = packet.len() + headers.len() - ipv6::HEADER_LEN;
-    list.counters.add(worker, packet.len());
-    let room = packet.push_front(headers.len())?;
-    room.copy_from_slice(headers);
-    room[..4].copy_from_slice(&ipv6::flow_word(class, label).to_be_bytes());
-    room[4..6].copy_from_slice(&(payload_len as u16).to_be_bytes());
-    room[list.protocol_at] = inner_protocol;
+    let payload_len = (packet.len() + headers.len() - ipv6::HEADER_LEN) as u16;
+    list.counters.add(worker, 1, packet.len() as u64);
+    write(packet.push_front(headers.len())?, headers);
+    if inner_protocol != protocol::IPV6 {
+        packet.set_byte(list.protocol_at, inner_protocol);
+    }
+    let start = packet.array_mut::<6>(0).ok_or(Verdict::Drop(Reason::NoHeadroom))?;
+    start[..4].copy_from_slice(&ipv6::flow_word(class, label).to_be_bytes());
+    start[4..].copy_from_slice(&payload_len.to_be_bytes());
     packet.meta.key = list.first;
     packet.meta.v6 = true;
     Ok(())
+}
+
+/// Copies headers into the room made for them: those of up to three segments as a few wide stores,
+/// where a copy of any length is a call.
+#[inline(always)]
+fn write(room: &mut [u8], headers: &[u8]) {
+    fn exactly<const N: usize>(room: &mut [u8], headers: &[u8]) -> Option<()> {
+        *<&mut [u8; N]>::try_from(room).ok()? = *<&[u8; N]>::try_from(headers).ok()?;
+        Some(())
+    }
+    const NO_SRH: usize = ipv6::HEADER_LEN;
+    const ONE: usize = NO_SRH + srh::FIXED_LEN + srh::SEGMENT_LEN;
+    const TWO: usize = ONE + srh::SEGMENT_LEN;
+    const THREE: usize = TWO + srh::SEGMENT_LEN;
+    let written = match headers.len() {
+        NO_SRH => exactly::<NO_SRH>(room, headers),
+        ONE => exactly::<ONE>(room, headers),
+        TWO => exactly::<TWO>(room, headers),
+        THREE => exactly::<THREE>(room, headers),
+        _ => None,
+    };
+    if written.is_none() {
+        room.copy_from_slice(headers);
+    }
 }
 
 /// Takes one off the inner packet's hop limit or TTL, unless this node has done so already, and
 /// says its protocol number, traffic class and flow label.
 #[inline(always)]
 fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
+    if !packet.meta.v6 {
+        return spend_ttl(packet);
+    }
+    ip::spend_hop_limit(packet)?;
+    let word = packet.array(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
+    let word = u32::from_be_bytes(*word);
+    packet.meta.hop_limit_spent = true;
+    Ok((protocol::IPV6, (word >> 20) as u8, word & ipv6::FLOW_LABEL_MASK))
+}
+
+fn spend_ttl(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
     ip::spend_hop_limit(packet)?;
     packet.meta.hop_limit_spent = true;
-    let bytes = packet.bytes();
-    if packet.meta.v6 {
-        let header = ipv6::Ipv6::new_checked(bytes).ok_or(Verdict::Drop(Reason::IpHeader))?;
-        return Ok((protocol::IPV6, header.traffic_class(), header.flow_label()));
-    }
-    let header = ipv4::Ipv4::new_checked(bytes).ok_or(Verdict::Drop(Reason::IpHeader))?;
+    let header = ipv4::Ipv4::new_checked(packet.bytes()).ok_or(Verdict::Drop(Reason::IpHeader))?;
     Ok((protocol::IPV4, header.tos(), 0))
 }

@@ -6,9 +6,7 @@
 
 use crate::{
     fib::{Fib, Sid},
-    packet::Packet,
-    verdict::Verdict,
-    wire::ext::Headers,
+    pipeline::Run,
 };
 
 pub mod decap;
@@ -38,8 +36,8 @@ pub enum Behavior {
     EndDt46,
 }
 
-/// What a behavior does to a packet.
-pub type Act = fn(&mut Packet<'_>, &Headers, &Sid, &Fib) -> Verdict;
+/// What a behavior does to packets for one SID.
+pub type Act = fn(&mut Run<'_>, &Sid, &Fib);
 
 /// All there is to know of a behavior.
 #[derive(Debug)]
@@ -57,16 +55,24 @@ pub struct Row {
     pub act: Act,
 }
 
+/// Makes an [`Act`] of a function of one packet, its headers, its SID and the FIB, which is compiled
+/// into the loop over the packets.
+macro_rules! each {
+    ($act:path) => {
+        |run, sid, fib| run.each_with_headers(|packet, headers| $act(packet, headers, sid, fib))
+    };
+}
+
 /// The behaviors, in the order of [`Behavior`].
 pub static TABLE: [Row; 8] = [
-    row(Behavior::End, "End", 1, Some(28), end::end),
-    row(Behavior::EndX, "End.X", 5, Some(32), end::end_x),
-    row(Behavior::EndT, "End.T", 9, Some(36), end::end_t),
-    row(Behavior::EndDx6, "End.DX6", 16, None, decap::end_dx6),
-    row(Behavior::EndDx4, "End.DX4", 17, None, decap::end_dx4),
-    row(Behavior::EndDt6, "End.DT6", 18, None, decap::end_dt6),
-    row(Behavior::EndDt4, "End.DT4", 19, None, decap::end_dt4),
-    row(Behavior::EndDt46, "End.DT46", 20, None, decap::end_dt46),
+    row(Behavior::End, "End", 1, Some(28), each!(end::end)),
+    row(Behavior::EndX, "End.X", 5, Some(32), each!(end::end_x)),
+    row(Behavior::EndT, "End.T", 9, Some(36), each!(end::end_t)),
+    row(Behavior::EndDx6, "End.DX6", 16, None, each!(decap::end_dx6)),
+    row(Behavior::EndDx4, "End.DX4", 17, None, each!(decap::end_dx4)),
+    row(Behavior::EndDt6, "End.DT6", 18, None, each!(decap::end_dt6)),
+    row(Behavior::EndDt4, "End.DT4", 19, None, each!(decap::end_dt4)),
+    row(Behavior::EndDt46, "End.DT46", 20, None, each!(decap::end_dt46)),
 ];
 
 const fn row(

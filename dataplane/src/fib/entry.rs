@@ -59,13 +59,14 @@ pub enum Discard {
     Prohibit,
 }
 
-const INDEX_BITS: u32 = 26;
+const INDEX_BITS: u32 = 22;
 const KIND_FORWARD: u32 = 1;
 const KIND_LOCAL: u32 = 2;
 const KIND_ENCAP: u32 = 3;
 const KIND_PUNT: u32 = 4;
 const KIND_DISCARD: u32 = 5;
 const KIND_SOLICIT: u32 = 6;
+// 7 is the look-up's own: see `node::Word`.
 
 impl Entry {
     /// Bits an entry takes.
@@ -115,6 +116,12 @@ impl Entry {
 
     pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
+    }
+
+    /// The next-hop group, where the entry leads to one: what most packets ask.
+    #[inline(always)]
+    pub const fn as_forward(self) -> Option<GroupId> {
+        if self.0 >> INDEX_BITS == KIND_FORWARD { Some(self.0 & Self::MAX_INDEX) } else { None }
     }
 
     /// What the entry says.

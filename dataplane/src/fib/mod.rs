@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use crate::{behavior::headend::SegmentList, counters::PacketCounters, wire::ethernet::Mac};
 
-mod arena;
 pub mod entry;
 pub mod lpm;
+mod memory;
 pub mod nexthop;
 mod node;
 pub mod publish;
+pub mod simd;
 pub mod table;
+mod tree;
 pub mod writer;
 
 use entry::{AdjacencyId, Entry, GroupId, PolicyId, PortIndex, SidId, TableIndex};

@@ -42,7 +42,7 @@ pub enum State {
 /// every prefix behind a failed link at once.
 #[derive(Debug)]
 pub struct Health {
-    states: Box<[AtomicU8]>,
+    states: Box<[AtomicU8; Self::CAPACITY]>,
 }
 
 impl Health {
@@ -77,15 +77,26 @@ impl Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { states: (0..Self::CAPACITY).map(|_| AtomicU8::new(0)).collect() }
+        Self { states: Box::new([const { AtomicU8::new(State::Down as u8) }; Self::CAPACITY]) }
     }
 }
 
 /// Weighted adjacencies that share the traffic, flow by flow.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
+    /// The adjacency, where there is one only; else [`SEVERAL`].
+    only: AdjacencyId,
     /// Each adjacency as often as its weight says.
     buckets: Box<[AdjacencyId]>,
+}
+
+/// No adjacency has this number.
+const SEVERAL: AdjacencyId = AdjacencyId::MAX;
+
+impl Default for Group {
+    fn default() -> Self {
+        Self::new(&[])
+    }
 }
 
 impl Group {
@@ -94,7 +105,9 @@ impl Group {
 
     /// A group of adjacencies with their weights. Weights of 0 count as 1.
     pub fn new(members: &[(AdjacencyId, u32)]) -> Self {
-        Self { buckets: spread(members).into() }
+        let buckets = spread(members);
+        let only = if let [only] = *buckets { only } else { SEVERAL };
+        Self { only, buckets: buckets.into() }
     }
 
     /// The adjacencies, each as often as its weight says.
@@ -106,25 +119,15 @@ impl Group {
     /// move. `hash` is asked for where there is a choice.
     #[inline(always)]
     pub fn pick(&self, health: &Health, hash: impl FnOnce() -> u32) -> Result<AdjacencyId, State> {
-        match &*self.buckets {
-            [] => Err(State::Down),
-            [only] => {
-                if health.is_up(*only) {
-                    Ok(*only)
-                } else {
-                    Err(health.state(*only))
-                }
-            }
-            buckets => {
-                let hash = hash();
-                let first = buckets[bucket(hash, buckets.len())];
-                if health.is_up(first) {
-                    Ok(first)
-                } else {
-                    Self::pick_other(buckets, health, hash)
-                }
-            }
+        if health.is_up(self.only) {
+            return Ok(self.only);
         }
+        if self.only != SEVERAL || self.buckets.is_empty() {
+            return Err(health.state(self.only));
+        }
+        let hash = hash();
+        let first = self.buckets[bucket(hash, self.buckets.len())];
+        if health.is_up(first) { Ok(first) } else { Self::pick_other(&self.buckets, health, hash) }
     }
 
     /// A flow whose member is down draws again, evenly over those that are up.

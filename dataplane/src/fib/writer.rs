@@ -21,7 +21,7 @@ pub struct Writer {
     prefixes: Vec<[Prefixes; 2]>,
 }
 
-/// A change, and what a removed route's node falls back to.
+/// A change, and what a removed route's addresses fall back to.
 #[derive(Debug, Clone)]
 struct Step {
     change: Change,
@@ -87,6 +87,7 @@ impl Writer {
             return true;
         }
         let Some(spare) = self.publisher.spare() else { return false };
+        sort(&mut self.staged);
         for step in self.missed.drain(..) {
             spare.apply(step.change, step.fallback);
         }
@@ -100,5 +101,61 @@ impl Writer {
     /// Routes of a table: IPv6 and IPv4.
     pub fn route_counts(&self) -> Vec<(usize, usize)> {
         self.prefixes.iter().map(|[v6, v4]| (v6.len(), v4.len())).collect()
+    }
+}
+
+/// Routes that are staged together before they are worth sorting.
+const MANY: usize = 1024;
+
+/// Puts routes that are added one after the other in the order of their prefixes, which is the
+/// fastest to build a table in, and leaves it the smallest. What is added does not depend on it.
+fn sort(steps: &mut [Step]) {
+    let key = |step: &Step| match step.change {
+        Change::Route { table, v4, key, len, entry } if entry != Entry::NONE => {
+            Some((table, v4, key, len))
+        }
+        _ => None,
+    };
+    for run in steps.chunk_by_mut(|one, other| key(one).is_some() == key(other).is_some()) {
+        if run.len() >= MANY && run.first().is_some_and(|step| key(step).is_some()) {
+            run.sort_by_key(key);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn route(key: u128, len: u8, entry: Entry) -> Change {
+        Change::Route { table: 0, v4: false, key, len, entry }
+    }
+
+    /// Of what is staged together, the last word counts, in both copies.
+    #[test]
+    fn sorting_changes_nothing() {
+        let mut writer = Writer::new(Arc::new(Health::default()));
+        writer.stage(Change::AddTable { number: 254 });
+        let key = |n: u32| u128::from(n) << 88;
+        for n in (0..3000).rev() {
+            writer.stage(route(key(n), 48, Entry::forward(1)));
+        }
+        for n in (0..3000).step_by(2) {
+            writer.stage(route(key(n), 48, Entry::forward(2)));
+        }
+        writer.stage(route(key(0), 24, Entry::forward(3)));
+        writer.stage(route(key(7), 48, Entry::NONE));
+        for _ in 0..2 {
+            assert!(writer.publish());
+            let table = &writer.live().tables[0].v6;
+            for n in 0..3000 {
+                let expected = match n {
+                    7 => Entry::forward(3),
+                    n => Entry::forward(if n % 2 == 0 { 2 } else { 1 }),
+                };
+                assert_eq!(table.lookup(key(n) | 1), expected, "{n}");
+            }
+            writer.stage(route(key(5000), 48, Entry::forward(1)));
+        }
     }
 }

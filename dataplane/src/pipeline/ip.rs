@@ -11,23 +11,28 @@ use crate::{
 /// may be padded), and remembers the packet as received.
 #[inline(always)]
 pub(crate) fn enter(packet: &mut Packet<'_>) -> Result<(), Reason> {
-    let bytes = packet.bytes();
-    if let Some(header) = ipv6::Ipv6::new_checked(bytes) {
-        let (source, destination) = (header.source(), header.destination());
-        let (len, hop_limit) = (ipv6::HEADER_LEN + header.payload_len(), header.hop_limit());
-        if len > bytes.len() {
-            return Err(Reason::IpHeader);
-        }
-        if leaves_scope_v6(source) || leaves_scope_v6(destination) {
-            return Err(Reason::Scope);
-        }
-        packet.truncate(len);
-        packet.remember(true, destination, hop_limit);
-        return Ok(());
+    let len = packet.len();
+    let header = packet.array::<{ ipv6::HEADER_LEN }>(0);
+    let Some(header) = header.filter(|header| len >= header.len() && header[0] >> 4 == 6) else {
+        return enter_v4(packet);
+    };
+    let total = ipv6::total_len(header);
+    if total > len {
+        return Err(Reason::IpHeader);
     }
-    enter_v4(packet)
+    let destination = ipv6::address_at(header, ipv6::field::DESTINATION);
+    let (first, hop_limit) = (header[ipv6::field::SOURCE], header[ipv6::field::HOP_LIMIT]);
+    let source_leaves_scope = !is_surely_unicast_v6(first)
+        && leaves_scope_for_sure_v6(ipv6::address_at(header, ipv6::field::SOURCE));
+    if source_leaves_scope || leaves_scope_v6(destination) {
+        return Err(Reason::Scope);
+    }
+    packet.meta.tail = packet.meta.head + total as u32;
+    packet.remember(true, destination, hop_limit);
+    Ok(())
 }
 
+#[inline(never)]
 fn enter_v4(packet: &mut Packet<'_>) -> Result<(), Reason> {
     let bytes = packet.bytes();
     let header = ipv4::Ipv4::new_checked(bytes).ok_or(Reason::IpHeader)?;
@@ -48,9 +53,14 @@ fn enter_v4(packet: &mut Packet<'_>) -> Result<(), Reason> {
 /// and unspecified (RFC 4291, sections 2.5.2, 2.5.3 and 2.5.6).
 #[inline(always)]
 pub(crate) const fn leaves_scope_v6(address: u128) -> bool {
-    // All of them begin with 00, fe or ff.
-    let first = (address >> 120) as u8;
-    first.wrapping_sub(1) >= 0xfd && leaves_scope_for_sure_v6(address)
+    !is_surely_unicast_v6((address >> 120) as u8) && leaves_scope_for_sure_v6(address)
+}
+
+/// Whether an address that begins with this byte is sure to be one that a router forwards: the
+/// others begin with 00, fe or ff.
+#[inline(always)]
+pub(crate) const fn is_surely_unicast_v6(first: u8) -> bool {
+    first.wrapping_sub(1) < 0xfd
 }
 
 #[cold]
@@ -70,17 +80,23 @@ pub(crate) fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(), Verdict> {
     if packet.meta.hop_limit_spent {
         return Ok(());
     }
-    let at = if packet.meta.v6 { ipv6::field::HOP_LIMIT } else { ipv4::field::TTL };
-    let v6 = packet.meta.v6;
-    let bytes = packet.bytes_mut();
-    let hop_limit = bytes.get_mut(at).ok_or(Verdict::Drop(Reason::IpHeader))?;
+    if !packet.meta.v6 {
+        return spend_ttl(packet);
+    }
+    let [hop_limit] =
+        packet.array_mut(ipv6::field::HOP_LIMIT as u16).ok_or(Verdict::Drop(Reason::IpHeader))?;
     if *hop_limit <= 1 {
         return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
     }
-    if v6 {
-        *hop_limit -= 1;
-    } else {
-        ipv4::decrement_ttl(bytes);
+    *hop_limit -= 1;
+    Ok(())
+}
+
+fn spend_ttl(packet: &mut Packet<'_>) -> Result<(), Verdict> {
+    let bytes = packet.bytes_mut();
+    if *bytes.get(ipv4::field::TTL).ok_or(Verdict::Drop(Reason::IpHeader))? <= 1 {
+        return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
     }
+    ipv4::decrement_ttl(bytes);
     Ok(())
 }

@@ -3,66 +3,64 @@
 //! Parse; then, for all packets that need it at once: look up, act; and round again for those
 //! that a behavior gave a new destination. One pass for transit, two for End, End.DT6 and
 //! H.Encaps.
+//!
+//! - [`parse`]: Ethernet and IP headers are checked, and what later steps ask for is remembered;
+//! - [`pending`]: the packets of a pass, looked up together;
+//! - [`run`]: those of them that one entry applies to, acted on together;
+//! - [`forward`]: hop limit, MTU, adjacency, Ethernet header;
+//! - [`ends`]: packets for the host, answers, drops;
+//! - [`departures`]: the packets that leave, port by port.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc};
 
-use arrayvec::ArrayVec;
 use crossbeam::utils::CachePadded;
 
 use crate::{
-    behavior::{flow, headend},
+    behavior::headend,
     counters::WorkerCounters,
     fib::{
-        Fib, PortSettings,
-        entry::{Action, Discard, Entry, GroupId, PortIndex, Punted, TableIndex},
-        nexthop::State,
+        Fib,
+        entry::{Action, Discard, Entry, PortIndex, Punted},
     },
-    frame::{BURST, Burst, Frame, FreeList, PacketBuf},
-    icmp,
-    limiter::Limiter,
+    frame::{BURST, Burst, FreeList},
     packet::{Meta, Packet},
     port::{Punt, Umem},
     verdict::{Reason, Verdict},
-    wire::{ethernet, ext},
 };
 
+mod departures;
+mod ends;
+mod forward;
 pub(crate) mod ip;
+mod parse;
+mod pending;
+mod run;
+
+pub use run::Run;
+
+use departures::Departures;
+use ends::Ends;
+use forward::Forwarder;
+use pending::Pending;
 
 /// Look-ups a packet may ask for. Segment lists that stay on one node longer are refused.
 pub const MAX_PASSES: usize = 16;
 
-/// Packets a second and worker to neighbours that are not known yet.
-const ON_LINK_RATE: u32 = 200;
-
-/// Packets a second and worker to the host itself.
-const HOST_RATE: u32 = 50_000;
-
-/// A packet on its way through.
-#[derive(Debug)]
-struct Slot {
-    frame: Frame,
-    meta: Meta,
-    /// The port it leaves by; `None` as long as it stays, and for ever where it is dropped.
-    egress: Option<PortIndex>,
-}
-
 /// What a worker needs to process a burst, and keeps between bursts.
 #[derive(Debug)]
 pub struct Pipeline {
-    slots: ArrayVec<Slot, BURST>,
+    /// What is remembered of each packet, by its place in the burst.
+    metas: Box<[Meta; BURST]>,
+    /// The packets of the present pass.
+    pending: Box<Pending>,
+    /// What becomes of them, by their place in the pass.
+    verdicts: [Verdict; BURST],
+    departures: Departures,
     /// Per port: packets to be sent.
     pub out: Box<[Burst]>,
     /// Per port: how many packets it takes now. To be set before each burst.
     pub room: Box<[usize]>,
-    /// Limits the ICMP errors we send.
-    errors: Limiter,
-    /// Limits the packets to neighbours that are to be found: someone who scans a link must not
-    /// fill the kernel's table of them.
-    on_link: Limiter,
-    /// Limits the other packets for the host: each costs a system call.
-    to_host: Limiter,
-    /// The time of this burst, once something asked for it.
-    now: Option<Instant>,
+    ends: Ends,
     worker: usize,
     counters: Arc<CachePadded<WorkerCounters>>,
 }
@@ -84,13 +82,13 @@ impl Pipeline {
     /// The pipeline of a worker with so many ports.
     pub fn new(worker: usize, ports: usize, counters: Arc<CachePadded<WorkerCounters>>) -> Self {
         Self {
-            slots: ArrayVec::new(),
+            metas: Box::new([Meta::new(0, 0, 0, 0); BURST]),
+            pending: Box::default(),
+            verdicts: [Verdict::Drop(Reason::NoRoute); BURST],
+            departures: Departures::default(),
             out: (0..ports).map(|_| Burst::new()).collect(),
             room: vec![BURST; ports].into(),
-            errors: Limiter::default(),
-            on_link: Limiter::default(),
-            to_host: Limiter::default(),
-            now: None,
+            ends: Ends::new(Arc::clone(&counters)),
             worker,
             counters,
         }
@@ -98,328 +96,132 @@ impl Pipeline {
 
     /// Processes the packets that came in by a port. `burst` is empty afterwards: each packet is
     /// in [`out`](Self::out), or its frame is in the free list.
+    #[inline(never)]
     pub fn process<U: Punt>(
         &mut self,
         ingress: PortIndex,
         burst: &mut Burst,
         context: &mut Context<'_, U>,
     ) {
-        self.now = None;
-        let mut pending = self.parse(ingress, burst, context);
-        for _ in 0..MAX_PASSES {
-            if pending.is_empty() {
+        self.ends.begin();
+        self.departures.begin();
+        self.parse(ingress, burst, context);
+        for pass in 0..MAX_PASSES {
+            if self.pending.is_empty() {
                 break;
             }
-            pending = self.pass(&pending, context);
+            if pass > 0 {
+                self.pending.gather(&self.metas);
+            }
+            self.pending.look_up(context.fib);
+            self.act_on_all(burst, context);
         }
-        for _ in &pending {
+        for _ in 0..self.pending.len() {
             self.counters.count_drop(Reason::TooManyPasses);
         }
-        self.finish(context.free);
+        self.departures.finish(burst, &self.metas, &mut self.out, context.free, &self.counters);
     }
 
-    /// Takes the packets over, and says which of them are to be looked up.
-    fn parse<U: Punt>(
-        &mut self,
-        ingress: PortIndex,
-        burst: &mut Burst,
-        context: &mut Context<'_, U>,
-    ) -> Pending {
-        let mut pending = Pending::new();
-        let mut bytes = 0;
-        let count = burst.len();
-        let settings = context.fib.ports.get(usize::from(ingress)).copied();
-        for (index, packet) in burst.drain(..).enumerate() {
-            bytes += u64::from(packet.len);
-            let mut slot = Slot::new(packet, ingress, settings);
-            let mut view = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-            match enter(&mut view, settings) {
-                Ok(()) => pending.push(index as u8),
-                Err(reason) => self.counters.count_drop(reason),
-            }
-            self.slots.push(slot);
-        }
-        if let Some(received) = self.counters.received.get(usize::from(ingress)) {
-            received.add(count as u64, bytes);
-        }
-        pending
-    }
-
-    /// Looks the pending packets up, acts, and says which of them are pending again.
-    fn pass<U: Punt>(&mut self, pending: &Pending, context: &mut Context<'_, U>) -> Pending {
-        let entries = self.look_up(pending, context.fib);
-        let mut again = Pending::new();
-        for (&index, entry) in pending.iter().zip(entries) {
-            let verdict = self.act(usize::from(index), entry, context);
-            if self.settle(usize::from(index), verdict, context) {
-                again.push(index);
-            }
-        }
-        again
-    }
-
+    /// Does what the entries of a pass say. Who needs another look-up is pending again.
     #[inline(always)]
-    fn look_up(&self, pending: &Pending, fib: &Fib) -> [Entry; BURST] {
-        let mut keys = [0; BURST];
-        let mut entries = [Entry::NONE; BURST];
-        let first = pending.first().map_or(0, |index| self.slots[usize::from(*index)].meta.table);
-        let mut alike = true;
-        for (key, index) in keys.iter_mut().zip(pending) {
-            let meta = &self.slots[usize::from(*index)].meta;
-            alike &= meta.v6 && meta.table == first;
-            *key = meta.key;
-        }
-        match fib.tables.get(usize::from(first)) {
-            Some(table) if alike => {
-                let count = pending.len();
-                table.v6.lookup_batch(&keys[..count], &mut entries[..count]);
+    fn act_on_all<U: Punt>(&mut self, burst: &mut Burst, context: &mut Context<'_, U>) {
+        let count = self.pending.begin();
+        let mut place = 0;
+        while place < count {
+            let entry = self.pending.entry(place);
+            if let Some(group) = entry.as_forward() {
+                self.settle(place, Verdict::Forward(group), burst, context);
+                place += 1;
+                continue;
             }
-            _ => self.look_up_each(pending, fib, &mut entries),
-        }
-        entries
-    }
-
-    /// The look-up where the packets are of several tables, or IPv4.
-    #[inline(never)]
-    fn look_up_each(&self, pending: &Pending, fib: &Fib, entries: &mut [Entry; BURST]) {
-        for (entry, index) in entries.iter_mut().zip(pending) {
-            let Meta { table, v6, key, .. } = self.slots[usize::from(*index)].meta;
-            if let Some(table) = fib.tables.get(usize::from(table)) {
-                *entry = if v6 { table.v6.lookup(key) } else { table.v4.lookup(key) };
+            let places = self.pending.run(place, count);
+            place = places.end;
+            self.act(entry, places.clone(), burst, context);
+            for place in places {
+                self.settle(place, self.verdicts[place % BURST], burst, context);
             }
         }
     }
 
-    /// Does what the packet's entry says.
+    /// Does what an entry says to the packets that it applies to.
     #[inline(always)]
     fn act<U: Punt>(
         &mut self,
-        index: usize,
         entry: Entry,
+        places: Range<usize>,
+        burst: &Burst,
         context: &mut Context<'_, U>,
-    ) -> Verdict {
-        let slot = &mut self.slots[index];
+    ) {
         let fib = context.fib;
-        let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-        match entry.action() {
-            Action::Forward(group) => Verdict::Forward(group),
-            Action::Local(id) => {
-                let Some(Some(sid)) = fib.sids.get(id as usize) else {
-                    return Verdict::Refuse(Reason::NoRoute, 0);
-                };
-                sid.counters.add(self.worker, packet.len());
-                match ext::walk(packet.bytes()) {
-                    Ok(headers) => (sid.behavior.row().act)(&mut packet, &headers, sid, fib),
-                    Err(verdict) => verdict,
+        let verdicts = &mut self.verdicts[places.clone()];
+        let mut run = Run {
+            umem: context.umem,
+            burst,
+            metas: &mut self.metas,
+            indices: self.pending.indices(places),
+            verdicts,
+            bytes: 0,
+        };
+        let verdict = match entry.action() {
+            Action::Local(id) => match fib.sids.get(id as usize) {
+                Some(Some(sid)) => {
+                    (sid.behavior.row().act)(&mut run, sid, fib);
+                    return sid.counters.add(self.worker, run.packets() as u64, run.bytes);
                 }
-            }
-            Action::Encap(id) => match fib.policies.get(id as usize) {
-                Some(Some(policy)) => headend::encap(&mut packet, policy, fib, self.worker),
                 _ => Verdict::Refuse(Reason::NoRoute, 0),
             },
+            Action::Encap(id) => match fib.policies.get(id as usize) {
+                Some(Some(policy)) => return headend::encap(&mut run, policy, fib, self.worker),
+                _ => Verdict::Refuse(Reason::NoRoute, 0),
+            },
+            Action::Punt(Punted::Host) => return run.each(|packet| ends::to_host(packet)),
+            Action::Forward(group) => Verdict::Forward(group),
             Action::NoRoute => Verdict::Refuse(Reason::NoRoute, 0),
-            Action::Punt(Punted::Host) => to_host(&packet),
             Action::Punt(on_link) => Verdict::Punt(on_link),
             Action::Discard(Discard::Blackhole) => Verdict::Drop(Reason::Blackhole),
             Action::Discard(Discard::Unreachable) => Verdict::Refuse(Reason::Unreachable, 0),
             Action::Discard(Discard::Prohibit) => Verdict::Refuse(Reason::Prohibited, 0),
-        }
+        };
+        run.verdicts.fill(verdict);
     }
 
-    /// Carries a verdict out. Says whether the packet needs another look-up.
+    /// Carries out the verdict on a packet of the pass.
     #[inline(always)]
     fn settle<U: Punt>(
         &mut self,
-        index: usize,
+        place: usize,
         verdict: Verdict,
+        burst: &mut Burst,
         context: &mut Context<'_, U>,
-    ) -> bool {
-        match verdict {
-            Verdict::Lookup(table) => {
-                self.slots[index].meta.table = table;
-                true
-            }
-            Verdict::Reply(_) => true,
-            Verdict::Forward(group) => match self.forward(index, group, context) {
-                Ok(()) => false,
-                Err(verdict) => self.settle_other(index, verdict, context),
-            },
-            other => self.settle_other(index, other, context),
+    ) {
+        let index = self.pending.index(place);
+        let meta = &mut self.metas[index % BURST];
+        if let Verdict::Lookup(table) = verdict {
+            meta.table = table;
+            self.pending.push(index);
+            return;
         }
-    }
-
-    /// The verdicts that end a packet here, or turn it into an answer.
-    #[inline(never)]
-    fn settle_other<U: Punt>(
-        &mut self,
-        index: usize,
-        verdict: Verdict,
-        context: &mut Context<'_, U>,
-    ) -> bool {
-        let slot = &mut self.slots[index];
-        let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-        match verdict {
-            Verdict::Punt(Punted::Solicit(port)) => {
-                let now = *self.now.get_or_insert_with(Instant::now);
-                if self.on_link.allows(ON_LINK_RATE, now) {
-                    context.punt.solicit(port, packet.meta.key, packet.meta.v6);
-                }
-                self.counters.count_drop(Reason::NeighborUnresolved);
-            }
-            Verdict::Punt(punted) => {
-                let now = *self.now.get_or_insert_with(Instant::now);
-                let allowed = match punted {
-                    Punted::Host => self.to_host.allows(HOST_RATE, now),
-                    _ => self.on_link.allows(ON_LINK_RATE, now),
-                };
-                if !allowed {
-                    self.counters.count_drop(Reason::PuntLimited);
-                } else if !context.punt.punt(packet.bytes()) {
-                    self.counters.count_drop(Reason::PuntFailed);
-                } else {
-                    match packet.meta.reply {
-                        Some(reason) => self.counters.count_reply(reason),
-                        None => self.counters.punted.add(1),
-                    }
-                }
-            }
-            Verdict::Drop(reason) => self.counters.count_drop(reason),
-            Verdict::Refuse(reason, parameter) => {
-                let now = *self.now.get_or_insert_with(Instant::now);
-                // The limit comes last: what must not be answered takes nothing from it.
-                if packet.meta.reply.is_none()
-                    && icmp::error(&mut packet, reason, parameter, &context.fib.node)
-                    && self.errors.allows(context.fib.node.icmp_rate, now)
-                {
-                    return true;
-                }
-                self.counters.count_drop(reason);
-            }
-            Verdict::Lookup(_) | Verdict::Forward(_) | Verdict::Reply(_) => {}
-        }
-        false
-    }
-
-    /// Hop limit, MTU, adjacency, Ethernet header.
-    #[inline(always)]
-    fn forward<U: Punt>(
-        &mut self,
-        index: usize,
-        group: GroupId,
-        context: &mut Context<'_, U>,
-    ) -> Result<(), Verdict> {
-        let slot = &mut self.slots[index];
-        let fib = context.fib;
-        let mut packet = Packet { frame: context.umem.bytes(&slot.frame), meta: &mut slot.meta };
-        ip::spend_hop_limit(&mut packet)?;
-        let group = fib.groups.get(group as usize).ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
-        let id = group.pick(&fib.health, || flow::hash(packet.bytes())).map_err(
-            |state| match state {
-                State::Unresolved => Verdict::Refuse(Reason::NeighborUnresolved, 0),
-                State::Down | State::Up => Verdict::Refuse(Reason::AdjacencyDown, 0),
-            },
-        )?;
-        let down = Verdict::Refuse(Reason::AdjacencyDown, 0);
-        let adjacency = fib.adjacencies.get(id as usize).ok_or(down)?;
-        let len = packet.len();
-        if len > usize::from(adjacency.mtu) {
-            return Err(too_big(packet.meta, adjacency.mtu));
-        }
-        let port = usize::from(adjacency.port);
-        let room = self.room.get_mut(port).ok_or(down)?;
-        *room = room.checked_sub(1).ok_or(Verdict::Drop(Reason::TxRingFull))?;
-
-        let ether_type = if packet.meta.v6 { ethernet::IPV6 } else { ethernet::IPV4 };
-        let l2 = packet.push_front(ethernet::HEADER_LEN)?;
-        l2[..12].copy_from_slice(&adjacency.l2);
-        l2[12..].copy_from_slice(&ether_type.to_be_bytes());
-        slot.egress = Some(adjacency.port);
-        Ok(())
-    }
-
-    /// Hands the packets that leave to their ports' bursts, in the order they came in, and gives
-    /// the other frames back.
-    fn finish(&mut self, free: &mut FreeList) {
-        for slot in self.slots.drain(..) {
-            let Some(port) = slot.egress else {
-                free.push(slot.frame);
-                continue;
+        let Some(buf) = burst.get_mut(index) else { return };
+        let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
+        let mut verdict = verdict;
+        if let Verdict::Forward(group) = verdict {
+            let mut forwarder = Forwarder {
+                fib: context.fib,
+                room: &mut self.room,
+                departures: &mut self.departures,
             };
-            match slot.meta.reply {
-                Some(reason) => self.counters.count_reply(reason),
-                None => self.counters.forwarded.add(1),
-            }
-            let len = slot.meta.tail - slot.meta.head;
-            if let Some(sent) = self.counters.sent.get(usize::from(port)) {
-                sent.add(1, u64::from(len));
-            }
-            let packet = PacketBuf { frame: slot.frame, head: slot.meta.head, len };
-            match self.out.get_mut(usize::from(port)) {
-                Some(out) => out.push(packet),
-                None => free.push(packet.frame),
+            match forwarder.forward(&mut packet, group) {
+                Ok(()) => {
+                    buf.head = packet.meta.head as u16;
+                    buf.len = packet.len() as u16;
+                    return;
+                }
+                Err(refused) => verdict = refused,
             }
         }
-    }
-}
-
-/// Indices of the packets that need a look-up.
-type Pending = ArrayVec<u8, BURST>;
-
-impl Slot {
-    #[inline(always)]
-    fn new(packet: PacketBuf, ingress: PortIndex, settings: Option<PortSettings>) -> Self {
-        let table: TableIndex = settings.map_or(0, |settings| settings.table);
-        let tail = packet.head.saturating_add(packet.len);
-        let meta = Meta::new(ingress, table, packet.head, tail);
-        Self { frame: packet.frame, meta, egress: None }
-    }
-}
-
-/// Takes the Ethernet header off and checks what is behind it.
-#[inline(always)]
-fn enter(packet: &mut Packet<'_>, settings: Option<PortSettings>) -> Result<(), Reason> {
-    let header = ethernet::Ethernet::new_checked(packet.bytes()).ok_or(Reason::NotIp)?;
-    let (destination, ether_type) = (header.destination(), header.ether_type());
-    if settings.is_none_or(|settings| settings.mac != destination) {
-        return Err(Reason::DestinationMac);
-    }
-    packet.meta.head += ethernet::HEADER_LEN as u16;
-    let version = packet.bytes().first().map_or(0, |byte| byte >> 4);
-    match (ether_type, version) {
-        (ethernet::IPV6, 6) | (ethernet::IPV4, 4) => ip::enter(packet),
-        (ethernet::IPV6 | ethernet::IPV4, _) => Err(Reason::IpHeader),
-        _ => Err(Reason::NotIp),
-    }
-}
-
-/// Packet Too Big, with the MTU that the packet as received would have to fit: what was pushed
-/// in front of it is taken off, down to the smallest MTU there may be (RFC 2473, section 7).
-#[cold]
-fn too_big(meta: &Meta, mtu: u16) -> Verdict {
-    let pushed = u32::from(meta.received.head.saturating_sub(meta.head));
-    let least = if meta.received.v6 { 1280 } else { 68 };
-    Verdict::Refuse(Reason::PacketTooBig, u32::from(mtu).saturating_sub(pushed).max(least))
-}
-
-/// A packet for an address of the host. The host does not process routing headers: one with
-/// segments left is refused here (RFC 8754, section 4.3.2; RFC 8200, section 4.4).
-#[cold]
-fn to_host(packet: &Packet<'_>) -> Verdict {
-    if !packet.meta.v6 {
-        return Verdict::Punt(Punted::Host);
-    }
-    match ext::walk(packet.bytes()) {
-        Ok(ext::Headers { srh: Some(offset), .. }) => {
-            let at = usize::from(offset);
-            match packet.bytes().get(at + crate::wire::srh::field::SEGMENTS_LEFT) {
-                Some(0) => Verdict::Punt(Punted::Host),
-                _ => Verdict::Refuse(
-                    Reason::RoutingType,
-                    u32::from(offset) + crate::wire::srh::field::ROUTING_TYPE as u32,
-                ),
-            }
+        if self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
+            self.departures.reply();
+            self.pending.push(index);
         }
-        Ok(_) => Verdict::Punt(Punted::Host),
-        Err(verdict) => verdict,
     }
 }

@@ -1,13 +1,17 @@
 //! The chain of IPv6 extension headers (RFC 8200, section 4).
 
 use super::{ipv6, protocol, srh};
-use crate::verdict::{Reason, Verdict};
+use crate::{
+    packet::Packet,
+    verdict::{Reason, Verdict},
+};
 
-/// What the walk along the chain found. Offsets are from the start of the IPv6 header.
+/// What the walk along the chain found, in eight bytes: it travels in a register. Offsets are from
+/// the start of the IPv6 header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers {
-    /// Offset of the SRH, if there is one: the first with segments left, else the first.
-    pub srh: Option<u16>,
+    /// See [`srh`](Self::srh); 0: there is none.
+    srh: u16,
     /// Offset of the Next Header byte that announces that SRH.
     pub before_srh: u16,
     /// Protocol of the first header that is not an extension header.
@@ -18,52 +22,60 @@ pub struct Headers {
     pub fragment: bool,
 }
 
+impl Headers {
+    /// Offset of the SRH, if there is one: the first with segments left, else the first.
+    #[inline(always)]
+    pub fn srh(self) -> Option<u16> {
+        (self.srh != 0).then_some(self.srh)
+    }
+}
+
 /// Bytes of a fragment header.
 const FRAGMENT_LEN: usize = 8;
 
-/// Walks the chain of the IPv6 packet in `bytes` (cut to its payload length): over any headers in
-/// any order, never beyond the end.
+/// Walks the chain of the IPv6 packet: over any headers in any order, never beyond the end.
 ///
 /// A routing header of another type than the SRH's is passed over where it has no segments left,
 /// and refused otherwise (RFC 8200, section 4.4). The walk ends at an SRH with segments left, since
 /// headers are processed strictly in their order (section 4) and the packet goes on from there; and
 /// at a fragment header with an offset, behind which there is nothing to interpret.
 #[inline(always)]
-pub fn walk(bytes: &[u8]) -> Result<Headers, Verdict> {
-    match walk_common(bytes) {
+pub fn walk(packet: &Packet<'_>) -> Result<Headers, Verdict> {
+    match packet.array(0).and_then(|start| walk_common(start, packet.len())) {
         Some(headers) => Ok(headers),
-        None => walk_any(bytes),
+        None => walk_any(packet.bytes()),
     }
 }
 
-/// The chains that nearly all packets to a SID have: no extension header, or an SRH alone.
+/// The chains that nearly all packets to a SID have: no extension header, or an SRH alone. `start`
+/// is of a packet of `len` bytes, and what follows it where that is less.
 #[inline(always)]
-fn walk_common(bytes: &[u8]) -> Option<Headers> {
-    const SRH: usize = ipv6::HEADER_LEN;
-    let fixed: &[u8; SRH + 4] = bytes.first_chunk()?;
-    let first = fixed[ipv6::field::NEXT_HEADER];
+fn walk_common(start: &[u8; SRH + 4], len: usize) -> Option<Headers> {
+    let first = start[ipv6::field::NEXT_HEADER];
     if first != protocol::ROUTING {
-        let offset = SRH as u16;
-        return (!is_extension(first)).then_some(Headers {
-            srh: None,
+        return (!is_extension(first) && len >= SRH).then_some(Headers {
+            srh: 0,
             before_srh: 0,
             upper: first,
-            upper_offset: offset,
+            upper_offset: SRH as u16,
             fragment: false,
         });
     }
-    let upper = fixed[SRH + srh::field::NEXT_HEADER];
-    let end = SRH + 8 * (usize::from(fixed[SRH + srh::field::HDR_EXT_LEN]) + 1);
-    let is_srh = fixed[SRH + srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE;
-    let active = fixed[SRH + srh::field::SEGMENTS_LEFT] != 0;
-    (is_srh && end <= bytes.len() && (active || !is_extension(upper))).then_some(Headers {
-        srh: Some(SRH as u16),
+    let upper = start[SRH + srh::field::NEXT_HEADER];
+    let end = SRH + 8 * (usize::from(start[SRH + srh::field::HDR_EXT_LEN]) + 1);
+    let is_srh = start[SRH + srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE;
+    let active = start[SRH + srh::field::SEGMENTS_LEFT] != 0;
+    (is_srh && end <= len && (active || !is_extension(upper))).then_some(Headers {
+        srh: SRH as u16,
         before_srh: ipv6::field::NEXT_HEADER as u16,
         upper,
         upper_offset: end as u16,
         fragment: false,
     })
 }
+
+/// Offset of an SRH directly behind the IPv6 header.
+const SRH: usize = ipv6::HEADER_LEN;
 
 #[inline(always)]
 const fn is_extension(kind: u8) -> bool {
@@ -83,8 +95,7 @@ fn walk_any(bytes: &[u8]) -> Result<Headers, Verdict> {
     let mut kind = *bytes.get(ipv6::field::NEXT_HEADER).ok_or(truncated)?;
     let mut announced = ipv6::field::NEXT_HEADER;
     let mut offset = ipv6::HEADER_LEN;
-    let mut found =
-        Headers { srh: None, before_srh: 0, upper: 0, upper_offset: 0, fragment: false };
+    let mut found = Headers { srh: 0, before_srh: 0, upper: 0, upper_offset: 0, fragment: false };
     let mut found_spent = false;
     loop {
         let len = match kind {
@@ -93,8 +104,8 @@ fn walk_any(bytes: &[u8]) -> Result<Headers, Verdict> {
                     bytes.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(truncated)?;
                 let spent = header[srh::field::SEGMENTS_LEFT] == 0;
                 if header[srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE {
-                    if found.srh.is_none() || (found_spent && !spent) {
-                        found.srh = Some(offset as u16);
+                    if found.srh == 0 || (found_spent && !spent) {
+                        found.srh = offset as u16;
                         found.before_srh = announced as u16;
                         found_spent = spent;
                         let end = offset + 8 * (usize::from(header[srh::field::HDR_EXT_LEN]) + 1);
@@ -205,14 +216,14 @@ mod tests {
         ];
         for (first, parts, at) in cases {
             let bytes = packet(first, &parts);
-            let headers = walk(&bytes).unwrap();
-            assert_eq!(headers.srh, Some(at));
+            let headers = walk_any(&bytes).unwrap();
+            assert_eq!(headers.srh(), Some(at));
             assert_eq!(headers.upper, protocol::UDP);
             assert_eq!(usize::from(headers.upper_offset), usize::from(at) + srh.len());
             assert_eq!(bytes[usize::from(headers.before_srh)], protocol::ROUTING);
             // C-002: cut anywhere before the upper layer, it is refused.
             for len in 7..usize::from(headers.upper_offset) {
-                assert_eq!(walk(&bytes[..len]), Err(Verdict::Drop(Reason::ExtensionHeader)));
+                assert_eq!(walk_any(&bytes[..len]), Err(Verdict::Drop(Reason::ExtensionHeader)));
             }
         }
     }
@@ -224,11 +235,11 @@ mod tests {
             let mut header = srh::header(protocol::UDP, &[1, 2], false);
             header[2] = kind;
             let bytes = packet(protocol::ROUTING, &[&header, b"udp"]);
-            assert_eq!(walk(&bytes), Err(Verdict::Refuse(Reason::RoutingType, 42)));
+            assert_eq!(walk_any(&bytes), Err(Verdict::Refuse(Reason::RoutingType, 42)));
             header[3] = 0;
             let bytes = packet(protocol::ROUTING, &[&header, b"udp"]);
-            let headers = walk(&bytes).unwrap();
-            assert_eq!((headers.srh, headers.upper), (None, protocol::UDP));
+            let headers = walk_any(&bytes).unwrap();
+            assert_eq!((headers.srh(), headers.upper), (None, protocol::UDP));
         }
     }
 
@@ -237,10 +248,10 @@ mod tests {
     fn segments_left_end_the_walk() {
         let mut srh = srh::header(protocol::ROUTING, &[1, 2], false);
         let broken = [protocol::UDP, 200, 9, 7, 0, 0, 0, 0];
-        let headers = walk(&packet(protocol::ROUTING, &[&srh, &broken])).unwrap();
-        assert_eq!((headers.srh, headers.upper), (Some(40), protocol::ROUTING));
+        let headers = walk_any(&packet(protocol::ROUTING, &[&srh, &broken])).unwrap();
+        assert_eq!((headers.srh(), headers.upper), (Some(40), protocol::ROUTING));
         srh[3] = 0;
-        assert!(walk(&packet(protocol::ROUTING, &[&srh, &broken])).is_err());
+        assert!(walk_any(&packet(protocol::ROUTING, &[&srh, &broken])).is_err());
     }
 
     /// C-007: behind the offset of a later fragment nothing is interpreted.
@@ -249,15 +260,15 @@ mod tests {
         let mut srh = srh::header(protocol::FRAGMENT, &[1, 2], false);
         srh[3] = 0;
         let later = [protocol::ROUTING, 0, 0, 8, 0, 0, 0, 9];
-        let headers = walk(&packet(protocol::ROUTING, &[&srh, &later, &[0xff; 20]])).unwrap();
-        assert_eq!((headers.srh, headers.upper), (Some(40), protocol::FRAGMENT));
+        let headers = walk_any(&packet(protocol::ROUTING, &[&srh, &later, &[0xff; 20]])).unwrap();
+        assert_eq!((headers.srh(), headers.upper), (Some(40), protocol::FRAGMENT));
         assert!(headers.fragment);
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = walk(&bytes);
+            let _ = walk_any(&bytes);
         }
 
         /// The short cut says what the whole walk says.
@@ -274,7 +285,10 @@ mod tests {
             header[..4].copy_from_slice(&[upper, len, kind, left]);
             let mut bytes = packet(first, &[&header]);
             bytes.truncate(cut);
-            if let Some(headers) = walk_common(&bytes) {
+            let mut start = [0xff; SRH + 4];
+            let there = bytes.len().min(start.len());
+            start[..there].copy_from_slice(&bytes[..there]);
+            if let Some(headers) = walk_common(&start, bytes.len()) {
                 prop_assert_eq!(walk_any(&bytes), Ok(headers));
             }
         }

@@ -89,6 +89,13 @@ impl<'a> Ipv6<'a> {
     }
 }
 
+/// Bytes of the packet with this header: the header, and what it announces.
+#[inline(always)]
+pub fn total_len(header: &[u8; HEADER_LEN]) -> usize {
+    let len = [header[field::PAYLOAD_LEN], header[field::PAYLOAD_LEN + 1]];
+    HEADER_LEN + usize::from(u16::from_be_bytes(len))
+}
+
 /// The bits of the first word that are the flow label.
 pub const FLOW_LABEL_MASK: u32 = 0xf_ffff;
 

@@ -35,67 +35,63 @@ pub mod field {
     pub const LAST_ENTRY: usize = 4;
 }
 
-/// View of an SRH.
+/// The fixed part of an SRH, copied out of the packet.
 #[derive(Debug, Clone, Copy)]
-pub struct Srh<'a>(&'a [u8]);
+pub struct Fixed([u8; FIXED_LEN]);
 
-impl<'a> Srh<'a> {
-    /// The SRH at the start of `bytes`, if they hold all that Hdr Ext Len announces and the
-    /// Routing Type is 4. Last Entry and Segments Left are not checked: see
-    /// [`is_consistent`](Self::is_consistent).
-    #[inline]
-    pub fn new_checked(bytes: &'a [u8]) -> Option<Self> {
-        let fixed: &[u8; FIXED_LEN] = bytes.first_chunk()?;
-        let len = 8 * (usize::from(fixed[field::HDR_EXT_LEN]) + 1);
-        (fixed[field::ROUTING_TYPE] == ROUTING_TYPE).then_some(())?;
-        bytes.get(..len).map(Self)
+impl Fixed {
+    /// The fixed part in these bytes, whatever they are.
+    #[inline(always)]
+    pub const fn new(bytes: &[u8; FIXED_LEN]) -> Self {
+        Self(*bytes)
     }
 
     /// Bytes of the header, segment list and TLVs included: 8 × (Hdr Ext Len + 1).
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Never: the fixed part is always there.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        false
+    #[inline(always)]
+    pub fn header_len(self) -> u16 {
+        8 * (u16::from(self.0[field::HDR_EXT_LEN]) + 1)
     }
 
     /// Protocol of what follows.
-    #[inline]
-    pub fn next_header(&self) -> u8 {
+    #[inline(always)]
+    pub const fn next_header(self) -> u8 {
         self.0[field::NEXT_HEADER]
     }
 
+    /// Routing Type.
+    #[inline(always)]
+    pub const fn routing_type(self) -> u8 {
+        self.0[field::ROUTING_TYPE]
+    }
+
     /// Segments Left.
-    #[inline]
-    pub fn segments_left(&self) -> u8 {
+    #[inline(always)]
+    pub const fn segments_left(self) -> u8 {
         self.0[field::SEGMENTS_LEFT]
     }
 
     /// Last Entry: the index of the last element of the segment list.
-    #[inline]
-    pub fn last_entry(&self) -> u8 {
+    #[inline(always)]
+    pub const fn last_entry(self) -> u8 {
         self.0[field::LAST_ENTRY]
     }
 
     /// Whether the segment list fits into the header and Segments Left into the list, a reduced
     /// list included: RFC 8986, section 4.1, S08 and S09. A header too short for any segment is
     /// inconsistent, whatever it says.
-    #[inline]
-    pub fn is_consistent(&self) -> bool {
-        let room = (self.len() - FIXED_LEN) / SEGMENT_LEN;
-        let last_entry = usize::from(self.last_entry());
-        last_entry < room && usize::from(self.segments_left()) <= last_entry + 1
+    #[inline(always)]
+    pub fn is_consistent(self) -> bool {
+        // A segment takes two of the units that Hdr Ext Len counts.
+        let room = self.0[field::HDR_EXT_LEN] / 2;
+        let last_entry = self.last_entry();
+        last_entry < room && u16::from(self.segments_left()) <= u16::from(last_entry) + 1
     }
+}
 
-    /// Segment List\[index\], if it lies inside the header.
-    #[inline]
-    pub fn segment(&self, index: usize) -> Option<[u8; SEGMENT_LEN]> {
-        self.0.get(FIXED_LEN + SEGMENT_LEN * index..)?.first_chunk().copied()
-    }
+/// Offset of Segment List\[index\] from the start of the header.
+#[inline(always)]
+pub fn segment_at(index: u8) -> u16 {
+    (FIXED_LEN + SEGMENT_LEN * usize::from(index)) as u16
 }
 
 /// The bytes of an SRH without TLVs.
@@ -132,41 +128,31 @@ mod tests {
         /// C-008, C-012, C-013: the check equals RFC 8986, section 4.1, S08 and S09, in numbers
         /// that cannot underflow.
         #[test]
-        fn consistency_is_the_rfcs(hdr_ext_len in 0u8..40, left: u8, last: u8) {
-            let mut bytes = vec![0; 8 * (usize::from(hdr_ext_len) + 1)];
-            bytes[1] = hdr_ext_len;
-            bytes[2] = ROUTING_TYPE;
-            bytes[3] = left;
-            bytes[4] = last;
+        fn consistency_is_the_rfcs(hdr_ext_len: u8, left: u8, last: u8) {
+            let srh = Fixed::new(&[0, hdr_ext_len, ROUTING_TYPE, left, last, 0, 0, 0]);
             let max_last_entry = i32::from(hdr_ext_len) / 2 - 1;
-            let (left, last) = (i32::from(left), i32::from(last));
-            let srh = Srh::new_checked(&bytes).unwrap();
-            prop_assert_eq!(srh.is_consistent(), !(last > max_last_entry || left > last + 1));
-        }
-
-        #[test]
-        fn views_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), index: u8) {
-            if let Some(srh) = Srh::new_checked(&bytes) {
-                prop_assert!(srh.len() <= bytes.len());
-                srh.segment(usize::from(index));
-                if srh.is_consistent() && srh.segments_left() > 0 {
-                    prop_assert!(srh.segment(usize::from(srh.segments_left()) - 1).is_some());
-                }
+            let (signed_left, last) = (i32::from(left), i32::from(last));
+            prop_assert_eq!(
+                srh.is_consistent(),
+                !(last > max_last_entry || signed_left > last + 1)
+            );
+            if srh.is_consistent() && left > 0 {
+                prop_assert!(segment_at(left - 1) + SEGMENT_LEN as u16 <= srh.header_len());
             }
         }
     }
 
     #[test]
     fn a_header_reads_back() {
-        let bytes = header(41, &[1, 2, 3], false);
-        let srh = Srh::new_checked(&bytes).unwrap();
-        assert_eq!((srh.len(), srh.segments_left(), srh.last_entry()), (56, 2, 2));
-        assert_eq!(srh.segment(0), Some(3u128.to_be_bytes()));
-        assert!(srh.is_consistent());
-        let reduced = header(41, &[1, 2, 3], true);
-        let srh = Srh::new_checked(&reduced).unwrap();
-        assert_eq!((srh.len(), srh.segments_left(), srh.last_entry()), (40, 2, 1));
-        assert_eq!(srh.segment(1), Some(2u128.to_be_bytes()));
-        assert!(srh.is_consistent());
+        for (reduced, len, last_entry, second) in [(false, 56, 2, 1), (true, 40, 1, 1)] {
+            let bytes = header(41, &[1, 2, 3], reduced);
+            let srh = Fixed::new(bytes.first_chunk().unwrap());
+            assert_eq!((srh.header_len(), bytes.len()), (len, usize::from(len)));
+            assert_eq!((srh.segments_left(), srh.last_entry()), (2, last_entry));
+            assert_eq!((srh.next_header(), srh.routing_type()), (41, ROUTING_TYPE));
+            let at = usize::from(segment_at(second));
+            assert_eq!(bytes[at..at + SEGMENT_LEN], 2u128.to_be_bytes());
+            assert!(srh.is_consistent());
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sidewinder_config::Behavior;
 use sidewinder_dataplane::counters::Traffic;
 use sidewinder_dataplane::fib::nexthop::State;
+use sidewinder_dataplane::frame::FRAME_SIZE;
 use sidewinder_dataplane::port::xdp::link;
 use sidewinder_dataplane::port::xdp::steer::AttachMode;
 use sidewinder_dataplane::verdict::Reason;
@@ -95,6 +96,12 @@ pub struct Worker {
     pub packets_per_burst: f64,
     /// Rounds of the poll loop.
     pub rounds: u64,
+    /// Frames of its packet memory. At rest they are free or in rings, all of them.
+    pub frames: u64,
+    /// Frames that hold no packet and are in no ring.
+    pub frames_free: u64,
+    /// Frames in the rings and in the driver's hands.
+    pub frames_in_rings: u64,
 }
 
 /// A local SID.
@@ -288,6 +295,9 @@ pub fn workers(daemon: &Daemon) -> Vec<Worker> {
                 dropped: counters.dropped.get(),
                 packets_per_burst: received as f64 / bursts.max(1) as f64,
                 rounds: counters.rounds.get(),
+                frames: (worker.memory / FRAME_SIZE) as u64,
+                frames_free: counters.frames_free.get(),
+                frames_in_rings: counters.frames_in_rings.get(),
             }
         })
         .collect()

@@ -72,6 +72,8 @@ fn interfaces(interfaces: &[Interface]) -> Table {
     ]);
     for interface in interfaces {
         let queues: Vec<_> = interface.queues.iter().map(ToString::to_string).collect();
+        // Without copies the driver asks for frames in advance, and no packet was dropped for it.
+        let no_frame = if interface.zero_copy { 0 } else { interface.no_frame };
         table.row([
             interface.name.clone(),
             match (interface.replaced, interface.up) {
@@ -87,7 +89,7 @@ fn interfaces(interfaces: &[Interface]) -> Table {
             interface.mac.clone(),
             grouped(interface.received.packets),
             grouped(interface.sent.packets),
-            grouped(interface.kernel_dropped + interface.ring_full + interface.no_frame),
+            grouped(interface.kernel_dropped + interface.ring_full + no_frame),
         ]);
     }
     table
@@ -103,6 +105,7 @@ fn workers(workers: &[Worker]) -> Table {
         "replied",
         "dropped",
         "per burst",
+        "free frames",
     ]);
     for worker in workers {
         table.row([
@@ -114,6 +117,7 @@ fn workers(workers: &[Worker]) -> Table {
             grouped(worker.replied),
             grouped(worker.dropped),
             format!("{:.1}", worker.packets_per_burst),
+            format!("{} of {}", worker.frames_free, worker.frames),
         ]);
     }
     table

@@ -1,9 +1,10 @@
 //! The router under test: the real worker loop, on ports in memory, with a whole configuration.
 
+use crossbeam::utils::CachePadded;
 use sidewinder::control::{Control, OfflineLink, offline};
 use sidewinder_config::Config;
 use sidewinder_dataplane::{
-    counters::WorkerCounters,
+    counters::{TrafficCounter, WorkerCounters},
     fib::{entry::PortIndex, nexthop::State},
     frame::{FreeList, HEADROOM, PacketBuf},
     port::{
@@ -124,7 +125,7 @@ impl Machine {
     /// What the worker has counted so far.
     pub fn counts(&self) -> Counts {
         let counters = &self.worker.counters;
-        let packets = |ports: &[sidewinder_dataplane::counters::TrafficCounter]| {
+        let packets = |ports: &[CachePadded<TrafficCounter>]| {
             ports.iter().map(|port| port.get().packets).sum()
         };
         Counts {

@@ -1,5 +1,6 @@
 //! One of the two routers that get the same packets, and what comes out of it.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -33,15 +34,51 @@ pub struct Output {
     pub frame: Vec<u8>,
 }
 
-/// A router with three links, and the raw socket at their other ends.
+/// The other ends of a router's three links, wherever the router is.
+pub trait Ends: Debug {
+    /// Sends a frame on the link of this number in [`LINKS`].
+    fn put(&self, link: usize, frame: &[u8]) -> Result<()>;
+
+    /// The next frame that the router sent, with its link's number; `None` if none comes before
+    /// `deadline`.
+    fn take(&self, deadline: Instant) -> Result<Option<(usize, Vec<u8>)>>;
+}
+
+impl<T: Ends> Ends for std::sync::Arc<T> {
+    fn put(&self, link: usize, frame: &[u8]) -> Result<()> {
+        (**self).put(link, frame)
+    }
+
+    fn take(&self, deadline: Instant) -> Result<Option<(usize, Vec<u8>)>> {
+        (**self).take(deadline)
+    }
+}
+
+impl Ends for Wire {
+    fn put(&self, link: usize, frame: &[u8]) -> Result<()> {
+        self.send(LINKS[link], frame)
+    }
+
+    fn take(&self, deadline: Instant) -> Result<Option<(usize, Vec<u8>)>> {
+        let Some(received) = self.receive(deadline)? else { return Ok(None) };
+        let name = self.name(received.link);
+        match LINKS.iter().position(|link| *link == name) {
+            Some(link) => Ok(Some((link, received.frame))),
+            None => bail!("a frame on the unknown link {name}"),
+        }
+    }
+}
+
+/// A router with three links, and their other ends.
 #[derive(Debug)]
 pub struct Side {
     // Dropped in this order: the daemon before its namespace.
     /// The daemon, if this side is Sidewinder.
     pub daemon: Option<Sidewinder>,
-    wire: Wire,
+    ends: Box<dyn Ends>,
     barriers: u32,
-    _lab: Lab,
+    quiet: Duration,
+    _lab: Option<Lab>,
 }
 
 impl Side {
@@ -60,20 +97,32 @@ impl Side {
 
     /// Sidewinder as the router. The kernel beside it knows the same address and nothing of routes.
     pub fn sidewinder(subject: Subject) -> Result<Self> {
+        Self::configured(&format!("{}{}", subject::toml(), subject.toml()))
+    }
+
+    /// Sidewinder with a configuration of one's own.
+    pub fn configured(toml: &str) -> Result<Self> {
         let lab = star::nodes()?;
         let router = lab.node("router");
         linux::forwarding(router)?;
         linux::plain_icmp(router)?;
         star::wire(&lab)?;
         router.ip_batch(subject::addresses())?;
-        let toml = format!("{}{}", subject::toml(), subject.toml());
-        let daemon = Sidewinder::start(router, &toml)?;
+        let daemon = Sidewinder::start(router, toml)?;
         Self::ready(lab, Some(daemon))
     }
 
     fn ready(lab: Lab, daemon: Option<Sidewinder>) -> Result<Self> {
-        let wire = Wire::open(lab.node("world"))?;
-        let mut side = Self { daemon, wire, barriers: 0, _lab: lab };
+        let ends = Box::new(Wire::open(lab.node("world"))?);
+        Self::settled(Self { daemon, ends, barriers: 0, quiet: QUIET, _lab: Some(lab) })
+    }
+
+    /// A router that runs elsewhere, whose links must be quiet for `quiet` after a barrier.
+    pub fn elsewhere(ends: Box<dyn Ends>, quiet: Duration) -> Result<Self> {
+        Self::settled(Self { daemon: None, ends, barriers: 0, quiet, _lab: None })
+    }
+
+    fn settled(mut side: Self) -> Result<Self> {
         // The first packets may meet a router that still settles.
         side.window(&[], LONG_QUIET)?;
         Ok(side)
@@ -83,7 +132,7 @@ impl Side {
     /// belongs to none of them, so that they must be sent one by one.
     pub fn observe(&mut self, cases: &[Case]) -> Result<Option<Vec<Vec<Output>>>> {
         let mut outputs = vec![Vec::new(); cases.len()];
-        for output in self.window(cases, QUIET)? {
+        for output in self.window(cases, self.quiet)? {
             let owner =
                 tag::find(&output.frame).and_then(|id| cases.iter().position(|case| case.id == id));
             let Some(owner) = owner else { return Ok(None) };
@@ -106,31 +155,28 @@ impl Side {
     /// come out, so has everything before it, but for what waits on another link.
     fn window(&mut self, cases: &[Case], quiet: Duration) -> Result<Vec<Output>> {
         for case in cases {
-            self.wire.send(LINKS[0], &case.frame)?;
+            self.ends.put(0, &case.frame)?;
         }
         self.barriers += 1;
         let barrier = BARRIERS + self.barriers;
-        self.wire.send(LINKS[0], &barrier_frame(barrier)?)?;
+        self.ends.put(0, &barrier_frame(barrier)?)?;
 
         let mut outputs = Vec::new();
         let mut passed = false;
         let mut deadline = Instant::now() + PATIENCE;
-        while let Some(received) = self.wire.receive(deadline)? {
-            if is_chatter(&received.frame) {
+        while let Some((link, frame)) = self.ends.take(deadline)? {
+            if is_chatter(&frame) {
                 continue;
             }
             if passed {
                 deadline = Instant::now() + quiet;
             }
-            if tag::find(&received.frame) == Some(barrier) {
+            if tag::find(&frame) == Some(barrier) {
                 passed = true;
                 deadline = Instant::now() + quiet;
                 continue;
             }
-            let name = self.wire.name(received.link);
-            let link = LINKS.iter().position(|link| *link == name);
-            let Some(link) = link else { bail!("a frame on the unknown link {name}") };
-            outputs.push(Output { link, frame: received.frame });
+            outputs.push(Output { link, frame });
         }
         if !passed {
             bail!(

@@ -66,10 +66,17 @@ impl Lab {
 
     /// Joins two nodes by a veth pair, both ends up, with whole checksums in every packet.
     pub fn link(&self, a: End<'_>, b: End<'_>, mtu: u32) -> Result<()> {
+        self.link_with_queues(a, b, mtu, 1)
+    }
+
+    /// The same, with so many queues each way. A packet comes in by the queue of the number that the
+    /// sender's kernel sent it by, which it chooses by the flow.
+    pub fn link_with_queues(&self, a: End<'_>, b: End<'_>, mtu: u32, queues: u32) -> Result<()> {
         let (left, right) = (self.node(a.node), self.node(b.node));
+        let queues = format!("numtxqueues {queues} numrxqueues {queues}");
         left.ip(&format!(
-            "link add {} address {} mtu {mtu} type veth \
-             peer name {} address {} mtu {mtu} netns {}",
+            "link add {} address {} mtu {mtu} {queues} type veth \
+             peer name {} address {} mtu {mtu} {queues} netns {}",
             a.interface,
             a.mac,
             b.interface,

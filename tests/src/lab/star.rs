@@ -30,11 +30,17 @@ pub fn nodes() -> Result<Lab> {
 
 /// Links them. The world has no addresses and is silent by itself.
 pub fn wire(lab: &Lab) -> Result<()> {
+    wire_with_queues(lab, 1)
+}
+
+/// The same, with so many queues on every link.
+pub fn wire_with_queues(lab: &Lab, queues: u32) -> Result<()> {
     for scope in ["all", "default"] {
         lab.node("world").sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), 1)?;
     }
     for ((link, router), world) in LINKS.iter().zip(ROUTER_MACS).zip(WORLD_MACS) {
-        lab.link(End::new("router", link, router), End::new("world", link, world), MTU)?;
+        let ends = [End::new("router", link, router), End::new("world", link, world)];
+        lab.link_with_queues(ends[0], ends[1], MTU, queues)?;
     }
     Ok(())
 }

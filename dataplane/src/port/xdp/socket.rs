@@ -33,6 +33,10 @@ const SEND_BUFFER: i32 = 8 << 20;
 /// background, so a router that restarts at once finds it busy for a moment.
 const BUSY_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Calls in a row that send nothing before busy polling is taken for the reason. A driver that polls
+/// its TX queue sends with the first; a link that is held up for a while may take some.
+const STALLED: u32 = 1024;
+
 /// Whether the driver is to read and write packets in the UMEM itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ZeroCopy {
@@ -48,7 +52,8 @@ pub enum ZeroCopy {
 /// Polling of the driver out of system calls instead of interrupts. For an idle interface it costs,
 /// for a busy one it saves the switch between the worker and the softirq on the same core. To
 /// take effect, the interface also needs `napi_defer_hard_irqs` and `gro_flush_timeout` in
-/// /sys/class/net (Documentation/networking/napi.rst). Needs CAP_NET_ADMIN.
+/// /sys/class/net (Documentation/networking/napi.rst). Needs CAP_NET_ADMIN. A driver that does not
+/// send when it is polled is woken up to send all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BusyPoll {
     /// How long a system call may poll at most, in microseconds: SO_BUSY_POLL.
@@ -108,6 +113,8 @@ pub struct Socket {
     /// Frames of packets that could not be sent, until the next `service`.
     refused: Vec<Frame>,
     busy_poll: bool,
+    /// Calls in a row that sent nothing though they should have.
+    stalled: u32,
     zero_copy: bool,
     queue: u32,
     fd: RawFd,
@@ -184,6 +191,7 @@ impl Socket {
             held: 0,
             refused: Vec::with_capacity(crate::frame::BURST),
             busy_poll,
+            stalled: 0,
             zero_copy: false,
             queue,
             fd: raw,
@@ -307,14 +315,18 @@ impl Socket {
 
     /// Lets the driver look at the TX ring; in copy mode, sends packets.
     #[inline(never)]
-    fn wake_sender(&self) {
+    fn wake_sender(&mut self) {
+        let before = self.tx.pending();
         // Whatever is not sent stays in the ring and is tried again in the next round:
         // EAGAIN: more packets than one call may send, or no room in the completion ring;
         // ENOBUFS, EBUSY: the driver's queue is full; ENETDOWN: the link is down;
         // ENXIO: the interface is gone.
         match send(self.fd, &[], MsgFlags::MSG_DONTWAIT) {
-            Ok(_)
-            | Err(
+            Ok(_) if self.busy_poll && self.zero_copy && self.tx.pending() == before => {
+                self.note_stall();
+            }
+            Ok(_) => self.stalled = 0,
+            Err(
                 Errno::EAGAIN
                 | Errno::ENOBUFS
                 | Errno::EBUSY
@@ -323,6 +335,18 @@ impl Socket {
                 | Errno::EINTR,
             ) => {}
             Err(error) => debug_assert!(false, "sendto on an AF_XDP socket: {error}"),
+        }
+    }
+
+    /// Preferred busy polling replaces the wake-up of the sender by a poll of the queue's NAPI
+    /// context (net/xdp/xsk.c, xsk_no_wakeup). Drivers whose TX queues have contexts of their own,
+    /// such as virtio_net, never send then: they get their wake-ups back.
+    #[cold]
+    fn note_stall(&mut self) {
+        self.stalled = self.stalled.saturating_add(1);
+        if self.stalled == STALLED {
+            // Turning it off needs no capability, so it does not fail.
+            let _ = self.set_option(libc::SOL_SOCKET, libc::SO_PREFER_BUSY_POLL, 0);
         }
     }
 }

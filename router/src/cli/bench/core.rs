@@ -1,31 +1,16 @@
 //! `bench core`: the real pipeline on packets in memory, input and output left out.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::io::{IsTerminal as _, stderr};
 
-use anyhow::{Context as _, ensure};
-use crossbeam::utils::CachePadded;
+use anyhow::{bail, ensure};
 use serde::Serialize;
-use sidewinder_dataplane::counters::WorkerCounters;
-use sidewinder_dataplane::frame::{BURST, Burst, Frame, FreeList, HEADROOM, PacketBuf};
-use sidewinder_dataplane::pipeline::{Context, Pipeline};
-use sidewinder_dataplane::port::Umem;
-use sidewinder_dataplane::port::memory::CountingHost;
-use sidewinder_dataplane::verdict::Reason;
 
 use super::environment::Environment;
-use super::routes::{Numbers, Prefix, Routes};
+use super::measure::{self, Speed};
+use super::rig::{Rig, VECTOR};
+use super::routes::{Prefix, Routes, destinations};
 use super::scenario::Scenario;
 use crate::cli::table::Table;
-
-/// Packets that are laid out, then processed while the clock runs.
-const VECTOR: usize = 256;
-
-/// Different packets per measurement.
-const FLOWS: usize = 4096;
-
-/// Measurements of each behavior, of which the median is told.
-const ROUNDS: usize = 7;
 
 /// Arguments of `bench core`.
 #[derive(Debug, clap::Args)]
@@ -40,9 +25,15 @@ pub struct Args {
     /// Measure these behaviors only (IPv6, End, End-PSP, End.X, End.DT6, …).
     #[arg(long, value_name = "NAME")]
     behavior: Vec<String>,
-    /// Packets per measurement.
+    /// Packets per measurement and worker.
     #[arg(long, value_name = "N", default_value_t = 2_000_000)]
     packets: usize,
+    /// Workers, each with a core of its own, on the same FIB; compared with one of them.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    workers: usize,
+    /// Process the packets once and measure nothing: for a tool that counts instructions.
+    #[arg(long, hide = true, conflicts_with_all = ["json", "workers"])]
+    once: bool,
 }
 
 /// What was measured of a behavior.
@@ -52,9 +43,24 @@ struct Outcome {
     behavior: String,
     routes: usize,
     packet_bytes: usize,
+    destinations: usize,
+    workers: usize,
+    /// Of each worker's packets, the mean over the workers.
     ns_per_packet: f64,
     cycles_per_packet: f64,
+    /// Of all workers together.
     mpps: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scaling: Option<Scaling>,
+}
+
+/// Several workers beside one.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Scaling {
+    ns_per_packet_by_worker: Vec<f64>,
+    one_worker_mpps: f64,
+    factor: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,160 +71,137 @@ struct Output {
 
 /// Measures, and prints.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let chosen: Vec<Scenario> = Scenario::ALL
-        .into_iter()
-        .filter(|scenario| {
-            args.behavior.is_empty()
-                || args.behavior.iter().any(|name| name.eq_ignore_ascii_case(&scenario.name()))
-        })
-        .collect();
-    let names = || Scenario::ALL.map(Scenario::name).join(", ");
-    ensure!(!chosen.is_empty(), "no such behavior: there are {}", names());
+    let chosen = choose(&args.behavior)?;
+    let cores = measure::cores(args.workers)?;
     let environment = Environment::here();
     let mut results = Vec::new();
+    let (mut done, all) = (0, args.routes.len() * chosen.len());
     for routes in &args.routes {
         let routes = routes.load()?;
         for scenario in &chosen {
-            eprintln!("{} with {} routes …", scenario.name(), routes.len());
-            results.push(measure(*scenario, &routes, args.packets, environment.tsc_mhz)?);
+            done += 1;
+            progress(&format!("{done}/{all}: {} with {} routes", scenario.name(), routes.len()));
+            if args.once {
+                once(*scenario, &routes, args.packets)?;
+                continue;
+            }
+            let speed = measure::speed(*scenario, &routes, args.packets, &cores)?;
+            results.push(Outcome::new(*scenario, routes.len(), &speed, environment.tsc_mhz));
         }
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&Output { environment, results })?);
-        return Ok(());
+    } else if !args.once {
+        print(&environment, results);
     }
-    let Environment { processor, tsc_mhz, .. } = &environment;
-    println!("{processor}, cycles of {tsc_mhz:.0} MHz");
-    let mut table =
-        Table::new(["behavior", "routes", "packet bytes", "ns/packet", "cycles/packet", "Mpps"]);
-    for result in results {
-        table.row([
-            result.behavior,
-            result.routes.to_string(),
-            result.packet_bytes.to_string(),
-            format!("{:.1}", result.ns_per_packet),
-            format!("{:.1}", result.cycles_per_packet),
-            format!("{:.1}", result.mpps),
-        ]);
-    }
-    print!("{table}");
     Ok(())
 }
 
-fn measure(
-    scenario: Scenario,
-    routes: &[Prefix],
-    packets: usize,
-    tsc_mhz: f64,
-) -> anyhow::Result<Outcome> {
-    let mut bench = Rig::new(scenario, routes)?;
-    bench.pass(packets / 10)?;
-    let mut times = Vec::new();
-    for _ in 0..ROUNDS {
-        times.push(bench.pass(packets / ROUNDS)?);
+/// The scenarios of these names, or all.
+fn choose(names: &[String]) -> anyhow::Result<Vec<Scenario>> {
+    if names.is_empty() {
+        return Ok(Scenario::ALL.to_vec());
     }
-    times.sort_by(f64::total_cmp);
-    let ns = times[ROUNDS / 2];
-    Ok(Outcome {
-        behavior: scenario.name(),
-        routes: routes.len(),
-        packet_bytes: bench.packets[0].len(),
-        ns_per_packet: ns,
-        cycles_per_packet: ns * tsc_mhz / 1000.0,
-        mpps: 1000.0 / ns,
-    })
+    let mut chosen = Vec::new();
+    for name in names {
+        match Scenario::ALL.into_iter().find(|all| all.name().eq_ignore_ascii_case(name)) {
+            Some(scenario) => chosen.push(scenario),
+            None => bail!(
+                "there is no measurement of `{name}`; there are {}",
+                Scenario::ALL.map(Scenario::name).join(", ")
+            ),
+        }
+    }
+    Ok(chosen)
 }
 
-/// A pipeline with its FIB, and the packets it is fed.
-struct Rig {
-    umem: Umem,
-    frames: Vec<Frame>,
-    free: FreeList,
-    pipeline: Pipeline,
-    reader: sidewinder_dataplane::fib::publish::Reader<sidewinder_dataplane::fib::Fib>,
-    packets: Vec<Vec<u8>>,
-    next: usize,
-    counters: Arc<CachePadded<WorkerCounters>>,
-    /// Keeps the versions that the reader may ask for.
-    _writer: sidewinder_dataplane::fib::writer::Writer,
+/// Says what is being done, on a line of its own where somebody reads along.
+fn progress(what: &str) {
+    if stderr().is_terminal() {
+        eprint!("\r\x1b[K{what} … ");
+    } else {
+        eprintln!("{what} …");
+    }
 }
 
-impl Rig {
-    fn new(scenario: Scenario, routes: &[Prefix]) -> anyhow::Result<Self> {
-        let mut writer = scenario.fib(routes);
-        let reader = writer.reader();
-        let (umem, frames) = Umem::private(VECTOR as u32).context("no memory for packets")?;
-        let counters = WorkerCounters::new(2);
-        let mut numbers = Numbers(2);
-        let packets =
-            (0..FLOWS).map(|flow| scenario.packet(numbers.address(routes), flow as u16)).collect();
-        Ok(Self {
-            umem,
-            frames,
-            free: FreeList::new(Vec::with_capacity(VECTOR)),
-            pipeline: Pipeline::new(0, 2, Arc::clone(&counters)),
-            reader,
-            packets,
-            next: 0,
-            counters,
-            _writer: writer,
-        })
-    }
+/// Has the packets processed once, and prints behavior, routes and packets.
+fn once(scenario: Scenario, routes: &[Prefix], packets: usize) -> anyhow::Result<()> {
+    ensure!(
+        packets.is_multiple_of(VECTOR),
+        "--once takes whole vectors: --packets must be a multiple of {VECTOR}"
+    );
+    let reader = scenario.fib(routes, 1).reader();
+    Rig::new(0, reader, scenario.template(), destinations(routes, packets))?.pass(packets)?;
+    println!("{}\t{}\t{packets}", scenario.name(), routes.len());
+    Ok(())
+}
 
-    /// Processes so many packets, and tells the nanoseconds for each.
-    fn pass(&mut self, packets: usize) -> anyhow::Result<f64> {
-        let vectors = packets.div_ceil(VECTOR).max(1);
-        let mut elapsed = Duration::ZERO;
-        let mut host = CountingHost::default();
-        for _ in 0..vectors {
-            let mut bursts = self.lay_out();
-            let start = Instant::now();
-            let fib = self.reader.current();
-            let mut sent: [Burst; VECTOR / BURST] = Default::default();
-            for (burst, sent) in bursts.iter_mut().zip(&mut sent) {
-                self.pipeline.room.fill(BURST);
-                let mut context =
-                    Context { umem: &mut self.umem, fib, free: &mut self.free, punt: &mut host };
-                self.pipeline.process(0, burst, &mut context);
-                std::mem::swap(sent, &mut self.pipeline.out[1]);
-            }
-            elapsed += start.elapsed();
-            let out: usize = sent.iter().map(|burst| burst.len()).sum();
-            ensure!(
-                out == VECTOR,
-                "{} of {VECTOR} packets were dropped: {}",
-                VECTOR - out,
-                self.reasons()
-            );
-            self.frames.extend(
-                sent.iter_mut().flat_map(|burst| burst.drain(..)).map(|packet| packet.frame),
-            );
+impl Outcome {
+    fn new(scenario: Scenario, routes: usize, speed: &Speed, tsc_mhz: f64) -> Self {
+        let ns = speed.ns.iter().sum::<f64>() / speed.ns.len() as f64;
+        Self {
+            behavior: scenario.name(),
+            routes,
+            packet_bytes: scenario.template().packet_len(),
+            destinations: speed.destinations,
+            workers: speed.ns.len(),
+            ns_per_packet: ns,
+            cycles_per_packet: ns * tsc_mhz / 1000.0,
+            mpps: speed.mpps,
+            scaling: speed.one_worker_mpps.map(|one| Scaling {
+                ns_per_packet_by_worker: speed.ns.clone(),
+                one_worker_mpps: one,
+                factor: speed.mpps / one,
+            }),
         }
-        Ok(elapsed.as_nanos() as f64 / (vectors * VECTOR) as f64)
     }
+}
 
-    /// Why packets were dropped.
-    fn reasons(&self) -> String {
-        let reasons: Vec<&str> = Reason::ALL
-            .iter()
-            .filter(|reason| self.counters.drops[**reason as usize].get() > 0)
-            .map(|reason| reason.name())
-            .collect();
-        reasons.join(", ")
+fn print(environment: &Environment, results: Vec<Outcome>) {
+    let Environment { processor, tsc_mhz, burst, .. } = environment;
+    if stderr().is_terminal() {
+        eprint!("\r\x1b[K");
     }
-
-    /// Writes the next packets into frames.
-    fn lay_out(&mut self) -> [Burst; VECTOR / BURST] {
-        let mut bursts: [Burst; VECTOR / BURST] = Default::default();
-        for burst in &mut bursts {
-            while !burst.is_full() {
-                let Some(frame) = self.frames.pop() else { break };
-                let packet = &self.packets[self.next % FLOWS];
-                self.next += 1;
-                self.umem.bytes(&frame)[HEADROOM..HEADROOM + packet.len()].copy_from_slice(packet);
-                burst.push(PacketBuf { frame, head: HEADROOM as u16, len: packet.len() as u16 });
+    println!("{processor}, cycles of {tsc_mhz:.0} MHz (TSC), bursts of {burst} packets");
+    let scaled = results.iter().any(|result| result.scaling.is_some());
+    let mut table = if scaled {
+        Table::new([
+            "behavior",
+            "routes",
+            "packet bytes",
+            "ns/packet, each worker",
+            "Mpps, all workers",
+            "Mpps, one worker",
+            "factor",
+        ])
+    } else {
+        Table::new(["behavior", "routes", "packet bytes", "ns/packet", "cycles/packet", "Mpps"])
+    };
+    for result in results {
+        let [routes, bytes] = [result.routes, result.packet_bytes].map(|n| n.to_string());
+        match result.scaling {
+            Some(scaling) => {
+                let each: Vec<String> =
+                    scaling.ns_per_packet_by_worker.iter().map(|ns| format!("{ns:.1}")).collect();
+                table.row([
+                    result.behavior,
+                    routes,
+                    bytes,
+                    each.join(" "),
+                    format!("{:.1}", result.mpps),
+                    format!("{:.1}", scaling.one_worker_mpps),
+                    format!("{:.2}", scaling.factor),
+                ]);
             }
+            None => table.row([
+                result.behavior,
+                routes,
+                bytes,
+                format!("{:.1}", result.ns_per_packet),
+                format!("{:.1}", result.cycles_per_packet),
+                format!("{:.1}", result.mpps),
+            ]),
         }
-        bursts
     }
+    print!("{table}");
 }

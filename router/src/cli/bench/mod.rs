@@ -3,6 +3,8 @@
 pub mod core;
 pub mod environment;
 pub mod fib;
+pub mod measure;
+pub mod rig;
 pub mod routes;
 pub mod scenario;
 pub mod veth;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use flate2::read::GzDecoder;
@@ -103,6 +104,22 @@ impl Numbers {
         let host = u128::from(self.draw()) << 64 | u128::from(self.draw());
         key | host.checked_shr(u32::from(len)).unwrap_or(0)
     }
+}
+
+/// So many destinations, a random address in a prefix each: all prefixes in random order, again
+/// and again where there are fewer than destinations.
+pub fn destinations(prefixes: &[Prefix], count: usize) -> Arc<[u128]> {
+    let mut numbers = Numbers(2);
+    let mut order: Vec<usize> = (0..prefixes.len()).collect();
+    for place in (1..order.len()).rev() {
+        order.swap(place, numbers.draw() as usize % (place + 1));
+    }
+    order
+        .iter()
+        .cycle()
+        .take(count)
+        .map(|&place| numbers.address(&prefixes[place..=place]))
+        .collect()
 }
 
 /// Prefixes in 2000::/4 with lengths as in the global table: half of them /48, the others /29 to

@@ -11,6 +11,8 @@ use sidewinder_dataplane::fib::writer::Writer;
 use sidewinder_dataplane::fib::{Change, Node, Policy, PortSettings, Sid};
 use sidewinder_dataplane::wire::{ethernet, ipv6, protocol, srh};
 
+use super::routes::Prefix;
+
 /// Ethernet address of the router in the measurement.
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
@@ -22,6 +24,17 @@ const NEXT_SID: u128 = 0xfc00_0000_0002_000e << 64;
 
 /// Bytes of UDP payload.
 const PAYLOAD: usize = 64;
+
+/// Next-hop groups and policies that the routes lead to in turn, so that hardly any route leads to
+/// where its neighbour does: a look-up structure that merges those which do must not look better
+/// than it is.
+const TARGETS: usize = 256;
+
+/// Neighbours that the next-hop groups consist of.
+const NEIGHBOURS: u8 = 16;
+
+/// Stands in a packet where its destination is written later.
+const PLACE: u128 = 0x0bad_cafe_0bad_cafe_0bad_cafe_0bad_cafe;
 
 /// A measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,35 +101,33 @@ impl Scenario {
         })
     }
 
-    /// The FIB: so many routes, and what the behavior needs.
-    pub fn fib(self, routes: &[(u128, u8)]) -> Writer {
-        let health = Arc::new(Health::default());
-        health.set(0, State::Up);
-        let mut writer = Writer::new(health);
+    /// The FIB: these routes, and what the behavior needs; for so many workers.
+    pub fn fib(self, routes: &[Prefix], workers: usize) -> Writer {
+        let mut writer = Writer::new(Arc::new(Health::default()));
         writer.stage(Change::AddTable { number: 254 });
         writer.stage(Change::Node(Node::default()));
         for port in 0..2 {
             writer.stage(Change::Port(port, PortSettings { mac: OWN, table: 0 }));
         }
-        let neighbour = [2, 0, 0, 0, 0, 2];
-        writer.stage(Change::Adjacency(0, Adjacency::new(1, neighbour, OWN, 1778)));
-        writer.stage(Change::Group(0, Group::new(&[(0, 1)])));
-        let counters = || PacketCounters::new(1);
-        let through = match self {
-            Self::HEncaps(count) | Self::HEncapsRed(count) => {
-                let mode =
-                    if matches!(self, Self::HEncaps(_)) { Mode::Encaps } else { Mode::EncapsRed };
-                let segs: Vec<u128> = (0..count as u128).map(|n| NEXT_SID + (n << 80)).collect();
-                let list = SegmentList::new(mode, &segs, SID + 1, 64, counters());
+        for number in 0..NEIGHBOURS {
+            let neighbour = [2, 0, 0, 0, 1, number];
+            let adjacency = Adjacency::new(1, neighbour, OWN, 1778);
+            writer.stage(Change::Adjacency(number.into(), adjacency));
+            writer.live().health.set(number.into(), State::Up);
+        }
+        // At most so many as there are routes: the small table stays small.
+        let targets = TARGETS.min(routes.len()) as u32;
+        for id in 0..targets {
+            writer.stage(Change::Group(id, Group::new(&[(id % u32::from(NEIGHBOURS), 1)])));
+            if let Some((mode, segs)) = self.policy() {
+                let list = SegmentList::new(mode, &segs, SID + 1, 64, PacketCounters::new(workers));
                 let policy = Policy { lists: vec![list], buckets: vec![0], table: 0 };
-                writer.stage(Change::Policy(0, Some(policy)));
-                Entry::encap(0)
+                writer.stage(Change::Policy(id, Some(policy)));
             }
-            _ => Entry::forward(0),
-        };
-        for (key, len) in routes {
-            let (key, len, entry) = (*key, *len, through);
-            writer.stage(Change::Route { table: 0, v4: false, key, len, entry });
+        }
+        let through = if self.policy().is_some() { Entry::encap } else { Entry::forward };
+        for ((key, len), id) in routes.iter().copied().zip((0..targets).cycle()) {
+            writer.stage(Change::Route { table: 0, v4: false, key, len, entry: through(id) });
         }
         if let Some((behavior, flavors)) = self.sid() {
             let sid = Sid {
@@ -126,7 +137,7 @@ impl Scenario {
                 flavors,
                 group: 0,
                 table: 0,
-                counters: counters(),
+                counters: PacketCounters::new(workers),
             };
             writer.stage(Change::Sid(0, Some(sid)));
             let entry = Entry::local(0);
@@ -138,8 +149,26 @@ impl Scenario {
         writer
     }
 
+    /// The policy that its routes lead to: mode and segments.
+    fn policy(self) -> Option<(Mode, Vec<u128>)> {
+        let (mode, count) = match self {
+            Self::HEncaps(count) => (Mode::Encaps, count),
+            Self::HEncapsRed(count) => (Mode::EncapsRed, count),
+            _ => return None,
+        };
+        Some((mode, (0..count as u128).map(|n| NEXT_SID + (n << 80)).collect()))
+    }
+
+    /// Its packets.
+    pub fn template(self) -> Template {
+        let bytes = self.packet(PLACE, 0);
+        let place = PLACE.to_be_bytes();
+        let destination = bytes.windows(place.len()).position(|window| window == place);
+        Template { destination: destination.unwrap_or(ethernet::HEADER_LEN), bytes }
+    }
+
     /// A packet whose look-up among the routes is for `destination`.
-    pub fn packet(self, destination: u128, flow: u16) -> Vec<u8> {
+    fn packet(self, destination: u128, flow: u16) -> Vec<u8> {
         let mut udp = Vec::new();
         udp.extend(flow.to_be_bytes());
         udp.extend([0, 9]);
@@ -174,6 +203,35 @@ impl Scenario {
     }
 }
 
+/// Packets that differ in their flow, and in the address that is looked up among the routes.
+#[derive(Debug, Clone)]
+pub struct Template {
+    bytes: Vec<u8>,
+    /// Where that address is.
+    destination: usize,
+}
+
+impl Template {
+    /// Where the low half of the source's host part is, which tells flows apart.
+    const SOURCE: usize = ethernet::HEADER_LEN + ipv6::field::DESTINATION - 2;
+
+    /// Bytes of a packet, from the Ethernet header on.
+    pub fn packet_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Writes a packet, and tells its length.
+    pub fn write(&self, frame: &mut [u8], destination: u128, flow: u16) -> usize {
+        let packet = &mut frame[..self.bytes.len()];
+        packet.copy_from_slice(&self.bytes);
+        packet[self.destination..][..16].copy_from_slice(&destination.to_be_bytes());
+        packet[Self::SOURCE..][..2].copy_from_slice(&flow.to_be_bytes());
+        let port = packet.len() - PAYLOAD - 8;
+        packet[port..][..2].copy_from_slice(&flow.to_be_bytes());
+        packet.len()
+    }
+}
+
 fn ip(source: u128, destination: u128, next_header: u8, payload: &[u8]) -> Vec<u8> {
     let header = ipv6::Header {
         flow_word: ipv6::flow_word(0, 0),
@@ -186,4 +244,19 @@ fn ip(source: u128, destination: u128, next_header: u8, payload: &[u8]) -> Vec<u
     let mut bytes = header.to_bytes().to_vec();
     bytes.extend(payload);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_make_the_packets_of_their_scenario() {
+        for scenario in Scenario::ALL {
+            let template = scenario.template();
+            let mut frame = vec![0; template.packet_len() + 10];
+            let len = template.write(&mut frame, 0x2001 << 112 | 7, 0);
+            assert_eq!(frame[..len], scenario.packet(0x2001 << 112 | 7, 0), "{}", scenario.name());
+        }
+    }
 }

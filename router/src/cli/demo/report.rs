@@ -286,6 +286,9 @@ mod tests {
             dropped: packets / 100,
             packets_per_burst: 1.0,
             rounds: 1,
+            frames: 0,
+            frames_free: 0,
+            frames_in_rings: 0,
         };
         let drops = Drops { reason: "blackhole".into(), dropped: packets / 100, replied: 0 };
         Snapshot {

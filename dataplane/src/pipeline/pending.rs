@@ -1,0 +1,158 @@
+//! The packets of a pass: those that need a look-up, and what it found.
+
+use std::ops::Range;
+
+use crate::{
+    fib::{
+        Fib,
+        entry::{Entry, TableIndex},
+        lpm::Lpm,
+    },
+    frame::BURST,
+    packet::Meta,
+};
+
+/// What a packet is looked up in: a table, and the version of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Space(u32);
+
+impl Space {
+    #[inline(always)]
+    const fn new(table: TableIndex, v6: bool) -> Self {
+        Self((table as u32) << 1 | v6 as u32)
+    }
+
+    #[inline(always)]
+    fn lpm(self, fib: &Fib) -> Option<&Lpm> {
+        let table = fib.tables.get((self.0 >> 1) as usize)?;
+        Some(if self.0 & 1 == 1 { &table.v6 } else { &table.v4 })
+    }
+}
+
+/// Packets that need a look-up, by their place in the burst.
+#[derive(Debug)]
+pub(super) struct Pending {
+    count: usize,
+    indices: [u8; BURST],
+    spaces: [Space; BURST],
+    keys: [u128; BURST],
+    entries: [Entry; BURST],
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            indices: [0; BURST],
+            spaces: [Space::default(); BURST],
+            keys: [0; BURST],
+            entries: [Entry::NONE; BURST],
+        }
+    }
+}
+
+impl Pending {
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Begins to act: says how many packets there are, and forgets them. What
+    /// [`found`](Self::found) says of a packet is true until as many are pushed again.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) -> usize {
+        std::mem::take(&mut self.count)
+    }
+
+    /// What the look-up of a packet of this pass found.
+    #[inline(always)]
+    pub(super) fn entry(&self, place: usize) -> Entry {
+        self.entries[place % BURST]
+    }
+
+    /// The place in the burst of a packet of this pass.
+    #[inline(always)]
+    pub(super) fn index(&self, place: usize) -> usize {
+        usize::from(self.indices[place % BURST])
+    }
+
+    /// The places in the burst of packets of this pass.
+    #[inline(always)]
+    pub(super) fn indices(&self, places: Range<usize>) -> &[u8] {
+        &self.indices[places]
+    }
+
+    /// The packets from `place` on for which the same was found.
+    #[inline(always)]
+    pub(super) fn run(&self, place: usize, count: usize) -> Range<usize> {
+        let count = count.min(BURST);
+        let place = place.min(count);
+        let entries = &self.entries[place..count];
+        let alike = entries.iter().take_while(|other| **other == entries[0]).count();
+        place..place + alike
+    }
+
+    /// The packet at `index` of the burst is to be looked up next.
+    #[inline(always)]
+    pub(super) fn push(&mut self, index: usize) {
+        // Each packet is pending once at most: there is always a place.
+        self.indices[self.count % BURST] = index as u8;
+        self.count += 1;
+    }
+
+    /// [`push`](Self::push) of an IPv6 packet, and what it is looked up by.
+    #[inline(always)]
+    pub(super) fn push_v6(&mut self, index: usize, table: TableIndex, key: u128) {
+        self.push_in(index, Space::new(table, true), key);
+    }
+
+    /// [`push`](Self::push) of any packet, and what it is looked up by.
+    #[inline(always)]
+    pub(super) fn push_any(&mut self, index: usize, meta: &Meta) {
+        self.push_in(index, Space::new(meta.table, meta.v6), meta.key);
+    }
+
+    #[inline(always)]
+    fn push_in(&mut self, index: usize, space: Space, key: u128) {
+        let place = self.count % BURST;
+        (self.keys[place], self.spaces[place]) = (key, space);
+        self.push(index);
+    }
+
+    /// Asks the packets what they are to be looked up by.
+    ///
+    /// Here, and not where it is set: by now it is in the cache, and can be read at once.
+    #[inline(always)]
+    pub(super) fn gather(&mut self, metas: &[Meta; BURST]) {
+        let count = self.count.min(BURST);
+        let places = self.indices.iter().zip(&mut self.keys).zip(&mut self.spaces);
+        for ((index, key), space) in places.take(count) {
+            let meta = &metas[usize::from(*index) % BURST];
+            *key = meta.key;
+            *space = Space::new(meta.table, meta.v6);
+        }
+    }
+
+    /// Looks all of them up, those of one table together.
+    #[inline(always)]
+    pub(super) fn look_up(&mut self, fib: &Fib) {
+        let count = self.count.min(BURST);
+        let mut begin = 0;
+        while begin < count {
+            let space = self.spaces[begin];
+            let alike = self.spaces[begin..count].iter().take_while(|other| **other == space);
+            let end = begin + alike.count();
+            let (keys, entries) = (&self.keys[begin..end], &mut self.entries[begin..end]);
+            match space.lpm(fib) {
+                Some(lpm) => lpm.lookup_batch(keys, entries),
+                None => entries.fill(Entry::NONE),
+            }
+            begin = end;
+        }
+    }
+}
