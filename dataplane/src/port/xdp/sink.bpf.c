@@ -26,7 +26,7 @@ static long (*bpf_skb_load_bytes)(const void *skb, __u32 offset, void *to, __u32
 // Delays are counted in 2^BITS steps for every power of two: within 1.6 %.
 #define BITS 6
 #define STEPS (1 << BITS)
-#define DELAYS (28 * STEPS)
+#define DELAYS (29 * STEPS)
 
 struct expected {
 	__u64 mark;            // the eight bytes before the stamp

@@ -21,7 +21,7 @@ const MAX_WORDS: usize = MAX_PACKET / 8;
 /// Delays are counted in so many steps for each power of two.
 const BITS: u32 = 6;
 const STEPS: usize = 1 << BITS;
-const DELAYS: usize = 28 * STEPS;
+const DELAYS: usize = 29 * STEPS;
 
 /// `struct expected` of the program.
 #[derive(Clone, Copy)]
