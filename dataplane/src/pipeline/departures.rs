@@ -5,6 +5,7 @@ use crate::{
     fib::entry::PortIndex,
     frame::{BURST, Burst, FreeList},
     packet::{Meta, NOWHERE},
+    verdict::Reason,
 };
 
 /// What is known of those that leave before all of the burst is done.
@@ -92,14 +93,46 @@ fn distribute(
             free.push(packet.frame);
             continue;
         };
+        let sent = Traffic { packets: 1, bytes: u64::from(packet.len) };
+        if let Err(no_room) = out.try_push(packet) {
+            counters.count_drop(Reason::TxRingFull);
+            free.push(no_room.element().frame);
+            continue;
+        }
+        counters.count_sent(meta.egress, sent);
         match meta.reply {
             Some(reason) => counters.count_reply(reason),
             None => forwarded += 1,
         }
-        counters.count_sent(meta.egress, Traffic { packets: 1, bytes: u64::from(packet.len) });
-        if let Err(no_room) = out.try_push(packet) {
-            free.push(no_room.element().frame);
-        }
     }
     counters.forwarded.add(forwarded);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Frame, PacketBuf};
+
+    fn burst(numbers: std::ops::Range<u32>) -> Burst {
+        numbers.map(|number| PacketBuf { frame: Frame::new(number), head: 0, len: 60 }).collect()
+    }
+
+    /// What a port's burst has no room for is counted as dropped, and its frame is free again.
+    #[test]
+    fn what_does_not_fit_is_a_drop() {
+        let counters = WorkerCounters::new(1);
+        let metas = [Meta { egress: 0, ..Meta::new(0, 0, 0, 60) }; BURST];
+        let mut out = [burst(10..10 + BURST as u32 - 1)];
+        let mut free = FreeList::new(Vec::with_capacity(2));
+        let mut departures = Departures::default();
+        departures.begin();
+        (0..2).for_each(|_| departures.note(0, 60));
+        let mut leaving = burst(0..2);
+        departures.finish(&mut leaving, &metas, &mut out, &mut free, &counters);
+        assert!(leaving.is_empty() && out[0].is_full());
+        assert_eq!(free.pop().map(|frame| frame.index()), Some(1));
+        assert_eq!((counters.forwarded.get(), counters.dropped.get()), (1, 1));
+        assert_eq!(counters.drops[Reason::TxRingFull as usize].get(), 1);
+        assert_eq!(counters.sent[0].get(), Traffic { packets: 1, bytes: 60 });
+    }
 }
