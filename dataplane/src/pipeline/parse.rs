@@ -7,7 +7,13 @@ use crate::{
     packet::{Meta, Packet, Received, array_at},
     port::Punt,
     verdict::Reason,
-    wire::{ethernet, ipv6},
+    wire::{
+        ethernet,
+        ipv6::{
+            self,
+            field::{DESTINATION, HOP_LIMIT, SOURCE},
+        },
+    },
 };
 
 /// How many packets ahead the headers are asked for. Frames lie 2048 bytes apart, so that the
@@ -86,43 +92,32 @@ impl Expected {
         head: u16,
         len: u16,
     ) -> Option<u128> {
-        const DESTINATION: usize = ethernet::HEADER_LEN + ipv6::field::DESTINATION;
-        const HOP_LIMIT: usize = ethernet::HEADER_LEN + ipv6::field::HOP_LIMIT;
-        const SOURCE: usize = ethernet::HEADER_LEN + ipv6::field::SOURCE;
+        const LEN: usize = ethernet::HEADER_LEN;
         let start = usize::from(head);
         let bytes = array_at::<HEADERS>(frame, u32::from(head))?;
-        let first = u64::from_le_bytes(*chunk(bytes, 0));
-        // EtherType and version of IP.
-        let kind = u32::from_be_bytes(*chunk(bytes, 12)) & 0xffff_f000;
-        let payload_len = u16::from_be_bytes(*chunk(bytes, 14 + ipv6::field::PAYLOAD_LEN));
-        let total = HEADERS + usize::from(payload_len);
-        let expected = first << 16 == self.mac
-            && kind == 0x86dd_6000
+        let (l2, rest) = bytes.split_first_chunk::<LEN>()?;
+        let header: &[u8; ipv6::HEADER_LEN] = rest.first_chunk()?;
+        // Two bytes more than the address, shifted out; and EtherType with the version of IP.
+        let destination_mac = u64::from_le_bytes(*l2.first_chunk()?) << 16;
+        let kind = u32::from_be_bytes(*bytes[LEN - 2..].first_chunk()?) & 0xffff_f000;
+        let total = LEN + ipv6::total_len(header);
+        let expected = destination_mac == self.mac
+            && kind == u32::from(ethernet::IPV6) << 16 | 0x6000
             && total <= usize::from(len)
             && start + total <= FRAME_SIZE
-            && ip::is_surely_unicast_v6(bytes[SOURCE])
-            && ip::is_surely_unicast_v6(bytes[DESTINATION]);
+            && ip::is_surely_unicast_v6(header[SOURCE])
+            && ip::is_surely_unicast_v6(header[DESTINATION]);
         if !expected {
             return None;
         }
-        let destination = *chunk(bytes, DESTINATION);
-        let head = head + ethernet::HEADER_LEN as u16;
+        let destination = *header[DESTINATION..].first_chunk()?;
+        let head = head + LEN as u16;
         *meta = self.meta;
         meta.key = u128::from_be_bytes(destination);
         meta.head = u32::from(head);
         meta.tail = (start + total) as u32;
-        meta.received = Received::new(head, true, destination, bytes[HOP_LIMIT]);
+        meta.received = Received::new(head, true, destination, header[HOP_LIMIT]);
         Some(meta.key)
-    }
-}
-
-#[inline(always)]
-fn chunk<const N: usize>(bytes: &[u8; HEADERS], at: usize) -> &[u8; N] {
-    const EMPTY: &[u8; HEADERS] = &[0; HEADERS];
-    // Offsets are constants: the other case is compiled away.
-    match bytes[at..].first_chunk() {
-        Some(chunk) => chunk,
-        None => EMPTY.first_chunk().expect("shorter than the headers"),
     }
 }
 

@@ -62,8 +62,9 @@ impl Pending {
         self.count == 0
     }
 
-    /// Begins to act: says how many packets there are, and forgets them. What
-    /// [`found`](Self::found) says of a packet is true until as many are pushed again.
+    /// Begins a pass, or a burst: says how many packets there are, and forgets them. What
+    /// [`index`](Self::index) and [`entry`](Self::entry) say of a place is true until as many
+    /// packets are pushed again.
     #[inline(always)]
     pub(super) fn begin(&mut self) -> usize {
         std::mem::take(&mut self.count)
