@@ -124,7 +124,7 @@ impl<P: Port, U: Punt> Worker<P, U> {
             }
             busy = true;
             for (room, port) in self.pipeline.room.iter_mut().zip(&mut self.ports) {
-                *room = port.room();
+                **room = port.room();
             }
             let mut context =
                 Context { umem: &mut self.umem, fib, free: &mut self.free, punt: &mut self.punt };

@@ -1,5 +1,7 @@
 //! Out of the node: hop limit, adjacency, MTU, Ethernet header.
 
+use crossbeam::utils::CachePadded;
+
 use super::{departures::Departures, ip};
 use crate::{
     behavior::flow,
@@ -16,7 +18,7 @@ const DOWN: Verdict = Verdict::Refuse(Reason::AdjacencyDown, 0);
 pub(super) struct Forwarder<'a> {
     pub(super) fib: &'a Fib,
     /// How many packets each port takes.
-    pub(super) room: &'a mut [usize],
+    pub(super) room: &'a mut [CachePadded<usize>],
     pub(super) departures: &'a mut Departures,
 }
 
@@ -42,7 +44,7 @@ impl Forwarder<'_> {
             return Err(too_big(packet.meta, adjacency.mtu));
         }
         let room = self.room.get_mut(usize::from(adjacency.port)).ok_or(DOWN)?;
-        *room = room.checked_sub(1).ok_or(Verdict::Drop(Reason::TxRingFull))?;
+        **room = room.checked_sub(1).ok_or(Verdict::Drop(Reason::TxRingFull))?;
 
         let ether_type = if packet.meta.v6 { ethernet::IPV6 } else { ethernet::IPV4 };
         let l2 = packet.push_front_array::<{ ethernet::HEADER_LEN }>()?;

@@ -58,8 +58,9 @@ pub struct Pipeline {
     departures: Departures,
     /// Per port: packets to be sent.
     pub out: Box<[Burst]>,
-    /// Per port: how many packets it takes now. To be set before each burst.
-    pub room: Box<[usize]>,
+    /// Per port: how many packets it takes now. To be set before each burst. In cache lines of their
+    /// own: another worker's may be next to them in memory.
+    pub room: Box<[CachePadded<usize>]>,
     ends: Ends,
     worker: usize,
     counters: Arc<CachePadded<WorkerCounters>>,
@@ -87,7 +88,7 @@ impl Pipeline {
             verdicts: [Verdict::Drop(Reason::NoRoute); BURST],
             departures: Departures::default(),
             out: (0..ports).map(|_| Burst::new()).collect(),
-            room: vec![BURST; ports].into(),
+            room: vec![CachePadded::new(BURST); ports].into(),
             ends: Ends::new(Arc::clone(&counters)),
             worker,
             counters,

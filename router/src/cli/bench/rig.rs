@@ -110,7 +110,7 @@ impl Rig {
     fn process(&mut self) {
         let fib = self.reader.current();
         for (burst, sent) in self.bursts.iter_mut().zip(&mut self.sent) {
-            self.pipeline.room.fill(BURST);
+            self.pipeline.room.iter_mut().for_each(|room| **room = BURST);
             let mut context =
                 Context { umem: &mut self.umem, fib, free: &mut self.free, punt: &mut self.host };
             self.pipeline.process(0, burst, &mut context);
