@@ -3,18 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sidewinder_benches::numbers;
 use sidewinder_dataplane::fib::entry::Entry;
 use sidewinder_dataplane::fib::lpm::Lpm;
-
-/// Numbers that look random, the same in every run.
-fn numbers(mut state: u64) -> impl FnMut() -> u64 {
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
 
 fn table(routes: usize) -> (Lpm, Vec<u128>) {
     let mut next = numbers(1);

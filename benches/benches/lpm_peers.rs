@@ -14,6 +14,7 @@ use flate2::read::GzDecoder;
 use ip_network_table_deps_treebitmap::IpLookupTable;
 use poptrie::Poptrie;
 use prefix_trie::PrefixMap;
+use sidewinder_benches::numbers;
 use sidewinder_dataplane::fib::entry::{Action, Entry};
 use sidewinder_dataplane::fib::lpm::Lpm;
 
@@ -25,16 +26,6 @@ const ADDRESSES: usize = 1 << 20;
 
 /// Routes of the made table.
 const MADE: usize = 246_000;
-
-/// Numbers that look random, the same in every run.
-fn numbers(mut state: u64) -> impl FnMut() -> u64 {
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    }
-}
 
 fn mask(len: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
