@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::flow;
 use crate::{
     counters::PacketCounters,
-    fib::{Fib, FlowLabel, Policy, nexthop},
+    fib::{Fib, FlowLabel, Policy, entry::PolicyId, nexthop},
     packet::Packet,
-    pipeline::{Run, ip},
+    pipeline::ip,
     verdict::{Reason, Verdict},
     wire::{ipv4, ipv6, protocol, srh},
 };
@@ -85,12 +85,15 @@ impl SegmentList {
 
 /// Steers packets into a policy: takes one off their hop limit and pushes the headers of one of
 /// the segment lists. The outer header's hop limit is taken from by the next node first.
-#[inline(never)]
-pub fn encap(run: &mut Run<'_>, policy: &Policy, fib: &Fib, worker: usize) {
-    run.each(|packet| match try_encap(packet, policy, fib, worker) {
+#[inline(always)]
+pub fn encap(packet: &mut Packet<'_>, policy: PolicyId, fib: &Fib, worker: usize) -> Verdict {
+    let Some(Some(policy)) = fib.policies.get(policy as usize) else {
+        return Verdict::Refuse(Reason::NoRoute, 0);
+    };
+    match try_encap(packet, policy, fib, worker) {
         Ok(()) => Verdict::Lookup(policy.table),
         Err(verdict) => verdict,
-    });
+    }
 }
 
 #[inline(always)]
