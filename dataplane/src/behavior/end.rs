@@ -95,8 +95,10 @@ fn pop(
     offset: u16,
     header: srh::Fixed,
 ) -> Result<(), Verdict> {
-    packet.remove(usize::from(offset), usize::from(header.header_len()))?;
-    packet.set_byte(usize::from(headers.before_srh), header.next_header());
+    packet.remove(offset, header.header_len())?;
+    if let Some(field) = packet.array_mut(headers.before_srh) {
+        *field = [header.next_header()];
+    }
     let payload_len = (packet.len() - ipv6::HEADER_LEN) as u16;
     if let Some(field) = packet.array_mut(ipv6::field::PAYLOAD_LEN as u16) {
         *field = payload_len.to_be_bytes();

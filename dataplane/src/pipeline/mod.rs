@@ -16,7 +16,6 @@ use std::sync::Arc;
 use crossbeam::utils::CachePadded;
 
 use crate::{
-    behavior::headend,
     counters::WorkerCounters,
     fib::{
         Fib,
@@ -146,7 +145,7 @@ impl Pipeline {
                 run.forward(place, group);
                 place += 1;
             } else if let Some(policy) = entry.as_encap() {
-                run.one(place, |packet| headend::encap(packet, policy, fib, self.worker));
+                run.encap(place, policy, self.worker);
                 place += 1;
             } else {
                 run.places = run.pending.run(place, count);

@@ -8,7 +8,8 @@ use arrayvec::ArrayVec;
 
 use super::{forward::Forwarder, pending::Pending};
 use crate::{
-    fib::entry::GroupId,
+    behavior::headend,
+    fib::entry::{GroupId, PolicyId},
     frame::{BURST, Burst},
     packet::{Meta, Packet},
     port::Umem,
@@ -67,7 +68,7 @@ impl Run<'_> {
 
     /// Does something to a packet of the pass, and what the verdict on it says.
     #[inline(always)]
-    pub(super) fn one(&mut self, place: usize, act: impl FnOnce(&mut Packet<'_>) -> Verdict) {
+    fn one(&mut self, place: usize, act: impl FnOnce(&mut Packet<'_>) -> Verdict) {
         let index = self.pending.index(place);
         let Some(buf) = self.burst.get_mut(index) else { return };
         let meta = &mut self.metas[index % BURST];
@@ -86,13 +87,35 @@ impl Run<'_> {
             },
             verdict => verdict,
         };
-        // Each packet is here once at most: there is always a place.
-        let _ = self.others.try_push((index as u8, verdict));
+        self.otherwise(index, verdict);
     }
 
     /// Sends a packet of the pass on.
     #[inline(always)]
     pub(super) fn forward(&mut self, place: usize, group: GroupId) {
         self.one(place, |_| Verdict::Forward(group));
+    }
+
+    /// Steers a packet of the pass into a policy.
+    #[inline(always)]
+    pub(super) fn encap(&mut self, place: usize, policy: PolicyId, worker: usize) {
+        let index = self.pending.index(place);
+        let Some(buf) = self.burst.get_mut(index) else { return };
+        let meta = &mut self.metas[index % BURST];
+        let mut packet = Packet { frame: self.umem.bytes(&buf.frame), meta };
+        match headend::encap(&mut packet, policy, self.forwarder.fib, worker) {
+            Ok(table) => {
+                packet.meta.table = table;
+                self.pending.push(index, packet.meta);
+            }
+            Err(verdict) => self.otherwise(index, verdict),
+        }
+    }
+
+    /// A packet neither leaves nor is to be looked up.
+    #[inline(always)]
+    fn otherwise(&mut self, index: usize, verdict: Verdict) {
+        // Each packet is here once at most: there is always a place.
+        let _ = self.others.try_push((index as u8, verdict));
     }
 }

@@ -41,45 +41,43 @@ pub trait ByHeaders: Copy {
 }
 
 /// Does something to a packet by its headers: [`walk`], and what is to be done with what it finds.
+///
+/// The chains that nearly all packets for SIDs have are cases of their own, in which the compiler
+/// knows whether there is an SRH, and where: an SRH with segments left or with the upper layer behind
+/// it, or nothing before the upper layer.
 #[inline(always)]
 pub fn with_headers(packet: &mut Packet<'_>, todo: impl ByHeaders) -> Verdict {
-    match with_common_headers(packet, todo) {
-        Some(verdict) => verdict,
-        None => with_any_headers(packet, todo),
-    }
-}
-
-/// [`with_headers`] of the chains that nearly all packets for SIDs have: an SRH with segments left
-/// or with the upper layer behind it, or nothing before the upper layer. In each case the compiler
-/// knows whether there is an SRH, and where.
-#[inline(always)]
-fn with_common_headers(packet: &mut Packet<'_>, todo: impl ByHeaders) -> Option<Verdict> {
     let len = packet.len();
-    let start: &[u8; SRH + 4] = packet.array(0)?;
+    let Some(start) = packet.array::<{ SRH + 4 }>(0) else {
+        return with_any_headers(packet, todo);
+    };
     let first = start[ipv6::field::NEXT_HEADER];
     if first == protocol::ROUTING {
         let upper = start[SRH + srh::field::NEXT_HEADER];
         let end = SRH + 8 * (usize::from(start[SRH + srh::field::HDR_EXT_LEN]) + 1);
         let is_srh = start[SRH + srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE;
         let active = start[SRH + srh::field::SEGMENTS_LEFT] != 0;
-        if !is_srh || end > len || (!active && is_extension(upper)) {
-            return None;
+        if is_srh && end <= len && (active || !is_extension(upper)) {
+            let headers = Headers {
+                srh: SRH as u16,
+                before_srh: ipv6::field::NEXT_HEADER as u16,
+                upper,
+                upper_offset: end as u16,
+                fragment: false,
+            };
+            return todo.act(packet, headers);
         }
+    } else if !is_extension(first) && len >= SRH {
         let headers = Headers {
-            srh: SRH as u16,
-            before_srh: ipv6::field::NEXT_HEADER as u16,
-            upper,
-            upper_offset: end as u16,
+            srh: 0,
+            before_srh: 0,
+            upper: first,
+            upper_offset: SRH as u16,
             fragment: false,
         };
-        return Some(todo.act(packet, headers));
+        return todo.act(packet, headers);
     }
-    if is_extension(first) || len < SRH {
-        return None;
-    }
-    let headers =
-        Headers { srh: 0, before_srh: 0, upper: first, upper_offset: SRH as u16, fragment: false };
-    Some(todo.act(packet, headers))
+    with_any_headers(packet, todo)
 }
 
 /// [`with_headers`] of any chain.
@@ -328,9 +326,8 @@ mod tests {
             let mut meta = Meta::new(0, 0, 0, bytes.len() as u32);
             let mut packet = Packet { frame: &mut frame, meta: &mut meta };
             let found = Cell::new(None);
-            if with_common_headers(&mut packet, Find(&found)).is_some() {
-                prop_assert_eq!(walk(&bytes).ok(), found.get());
-            }
+            with_headers(&mut packet, Find(&found));
+            prop_assert_eq!(walk(&bytes).ok(), found.get());
         }
     }
 }
