@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::flow;
 use crate::{
     counters::PacketCounters,
-    fib::{Fib, FlowLabel, entry::{PolicyId, TableIndex}, nexthop},
+    fib::{
+        Fib, FlowLabel,
+        entry::{PolicyId, TableIndex},
+        nexthop,
+    },
     packet::Packet,
     pipeline::ip,
     verdict::{Reason, Verdict},
@@ -122,20 +126,16 @@ pub fn encap(
     let policy = policy.ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
     // The new headers go where the packet as received may still lie.
     packet.rebase();
-    let inner = spend_hop_limit(packet)?;
-    let hash = match (fib.node.flow_label, &*policy.buckets) {
-        (FlowLabel::Hash, _) | (_, [_, _, ..]) => flow::five_tuple(packet.bytes()),
-        _ => 0,
-    };
+    let inner = if packet.meta.v6 { Inner::v6(packet)? } else { Inner::v4(packet)? };
     let label = match fib.node.flow_label {
-        FlowLabel::Hash => flow::label(hash),
+        FlowLabel::Hash => flow::label(inner.hash),
         FlowLabel::Copy => inner.label,
         FlowLabel::Zero => 0,
     };
     let list = match &*policy.lists {
         [only] => only,
         lists => {
-            let bucket = nexthop::bucket(hash, policy.buckets.len());
+            let bucket = nexthop::bucket(inner.hash, policy.buckets.len());
             let index = policy.buckets.get(bucket).copied().unwrap_or(0);
             lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
         }
@@ -161,26 +161,36 @@ struct Inner {
     protocol: u8,
     class: u8,
     label: u32,
+    /// Of its flow.
+    hash: u32,
 }
 
-/// Takes one off the inner packet's hop limit or TTL, unless this node has done so already.
-#[inline(always)]
-fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<Inner, Verdict> {
-    if !packet.meta.v6 {
-        return spend_ttl(packet);
+/// Each takes one off the inner packet's hop limit or TTL, unless this node has done so already.
+impl Inner {
+    #[inline(always)]
+    fn v6(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
+        ip::spend_hop_limit(packet)?;
+        packet.meta.hop_limit_spent = true;
+        let header = packet.array(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
+        let header = ipv6::Ipv6::new(header);
+        let len = packet.len();
+        let behind = packet.array(ipv6::HEADER_LEN as u16);
+        let behind = behind.filter(|behind: &&[u8; 4]| len >= ipv6::HEADER_LEN + behind.len());
+        Ok(Self {
+            protocol: protocol::IPV6,
+            class: header.traffic_class(),
+            label: header.flow_label(),
+            hash: flow::five_tuple_v6(header, behind),
+        })
     }
-    ip::spend_hop_limit(packet)?;
-    let word = packet.array(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    let word = u32::from_be_bytes(*word);
-    packet.meta.hop_limit_spent = true;
-    let (class, label) = ((word >> 20) as u8, word & ipv6::FLOW_LABEL_MASK);
-    Ok(Inner { protocol: protocol::IPV6, class, label })
-}
 
-#[inline(never)]
-fn spend_ttl(packet: &mut Packet<'_>) -> Result<Inner, Verdict> {
-    ip::spend_hop_limit(packet)?;
-    packet.meta.hop_limit_spent = true;
-    let header = ipv4::Ipv4::new_checked(packet.bytes()).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    Ok(Inner { protocol: protocol::IPV4, class: header.tos(), label: 0 })
+    #[inline(never)]
+    fn v4(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
+        ip::spend_hop_limit(packet)?;
+        packet.meta.hop_limit_spent = true;
+        let hash = flow::five_tuple(packet.bytes());
+        let header = ipv4::Ipv4::new_checked(packet.bytes());
+        let header = header.ok_or(Verdict::Drop(Reason::IpHeader))?;
+        Ok(Self { protocol: protocol::IPV4, class: header.tos(), label: 0, hash })
+    }
 }
