@@ -166,7 +166,7 @@ impl Pipeline {
         let verdict = match entry.action() {
             Action::Local(id) => match fib.sids.get(id as usize) {
                 Some(Some(sid)) => {
-                    (sid.behavior.row().act)(&mut run, sid, fib);
+                    (sid.behavior.act(sid.flavors))(&mut run, sid, fib);
                     return sid.counters.add(self.worker, run.packets() as u64, run.bytes);
                 }
                 _ => Verdict::Refuse(Reason::NoRoute, 0),
