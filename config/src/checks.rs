@@ -108,6 +108,7 @@ fn locators(prefixes: &[At<Ipv6Net>], sink: &Sink) {
 fn sids(facts: &Facts, sink: &Sink) {
     let locators: HashMap<Ipv6Net, &Span> =
         facts.locator_prefixes.iter().map(|at| (at.value, &at.span)).collect();
+    let csid = |sid: &Ipv6Net| facts.csids.contains(sid);
     for At { value: sid, span } in &facts.sids {
         let covered = facts
             .locator_prefixes
@@ -124,6 +125,8 @@ fn sids(facts: &Facts, sink: &Sink) {
                 .at(locator.span.clone(), "this locator is inside")
                 .help("a SID is a locator and a function: give it a longer prefix length"),
             );
+        } else if csid(sid) {
+            // The node's own compressed SID is the locator, and a local one is behind the block.
         } else if let Some(locator) = locators.get(sid) {
             sink.push(
                 Diagnostic::warning(format!("SID {} takes a whole locator", show(sid)))
@@ -140,6 +143,10 @@ fn sids(facts: &Facts, sink: &Sink) {
         }
     }
     for (outer, inner) in nested(&facts.sids) {
+        // A node's compressed SID, and combined with others: RFC 9800, 5.3.
+        if csid(&outer.value) {
+            continue;
+        }
         // Already reported above.
         if facts.locator_prefixes.iter().any(|locator| outer.value.contains(&locator.value)) {
             continue;

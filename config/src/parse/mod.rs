@@ -6,7 +6,9 @@
 
 mod routing;
 mod segments;
+mod structure;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
@@ -25,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) locators: Vec<At<String>>,
     pub(crate) locator_prefixes: Vec<At<Ipv6Net>>,
     pub(crate) sids: Vec<At<Ipv6Net>>,
+    /// Those of them that have NEXT-CSID.
+    pub(crate) csids: HashSet<Ipv6Net>,
     pub(crate) policies: Vec<At<String>>,
     pub(crate) routes: Vec<At<(Table, IpNet)>>,
     pub(crate) neighbors: Vec<At<(IpAddr, String)>>,
@@ -63,7 +67,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     }
     let mut sids = Vec::new();
     for item in top.tables("sid", &SID) {
-        sids.extend(segments::sid(&item, &mut facts));
+        sids.extend(segments::sid(&item, &locators, &mut facts));
     }
     let mut policies = Vec::new();
     let mut without_source = Vec::new();

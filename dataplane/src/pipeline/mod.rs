@@ -177,7 +177,7 @@ fn apply(entry: Entry, run: &mut Run<'_>, fib: &Fib, worker: usize) {
     let verdict = match entry.action() {
         Action::Local(id) => match fib.sids.get(id as usize) {
             Some(Some(sid)) => {
-                (sid.behavior.row().act)(run, sid, fib);
+                (sid.behavior.act(sid.flavors))(run, sid, fib);
                 return sid.counters.add(worker, run.packets() as u64, run.bytes);
             }
             _ => Verdict::Refuse(Reason::NoRoute, 0),
