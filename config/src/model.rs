@@ -209,7 +209,7 @@ pub struct Flavors {
 }
 
 /// `[[policy]]`: what to encapsulate packets with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Its name, which routes refer to.
     pub name: String,
@@ -222,7 +222,7 @@ pub struct Policy {
 }
 
 /// One way of a policy through the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentList {
     /// First to last; at least one.
     pub segs: Vec<Ipv6Addr>,
@@ -392,7 +392,7 @@ macro_rules! words {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
