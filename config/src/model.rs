@@ -284,7 +284,7 @@ pub struct Neighbor {
 
 /// `[source.*]`: where routes come from besides the file.
 ///
-/// This version checks these sections but does nothing with them, and warns so.
+/// This version checks `[source.bgp-ls]` but does nothing with it, and warns so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `[source.kernel]`
@@ -296,7 +296,7 @@ pub struct Sources {
 /// `[source.kernel]`: mirror the kernel's routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSource {
-    /// Tables to mirror.
+    /// Tables to mirror; at least one, each once. Default: the main table.
     pub tables: Vec<Table>,
 }
 

@@ -234,6 +234,11 @@ impl Control {
         }
     }
 
+    /// How many prefixes are left to the kernel.
+    pub fn left_to_kernel(&self) -> usize {
+        self.steer.left()
+    }
+
     /// How many of a source's routes are the best.
     pub fn installed(&self, source: Source) -> usize {
         self.installed[source as usize]
