@@ -238,7 +238,7 @@ pub struct Flavors {
 }
 
 /// `[[policy]]`: what to encapsulate packets with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Its name, which routes refer to.
     pub name: String,
@@ -251,7 +251,7 @@ pub struct Policy {
 }
 
 /// One way of a policy through the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentList {
     /// First to last; at least one.
     pub segs: Vec<Ipv6Addr>,
@@ -313,7 +313,7 @@ pub struct Neighbor {
 
 /// `[source.*]`: where routes come from besides the file.
 ///
-/// This version checks these sections but does nothing with them, and warns so.
+/// This version checks `[source.bgp-ls]` but does nothing with it, and warns so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `[source.kernel]`
@@ -325,7 +325,7 @@ pub struct Sources {
 /// `[source.kernel]`: mirror the kernel's routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSource {
-    /// Tables to mirror.
+    /// Tables to mirror; at least one, each once. Default: the main table.
     pub tables: Vec<Table>,
 }
 
@@ -421,7 +421,7 @@ macro_rules! words {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
