@@ -1,3 +1,4 @@
 //! Where routes and SIDs come from.
 
+pub mod bgp_ls;
 pub mod static_;
