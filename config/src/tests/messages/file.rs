@@ -100,7 +100,7 @@ name = "eth0"
     5 | [frobnicate]
       |  ^^^^^^^^^^ the file has no such key
       |
-      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor` and `source`
+      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor`, `source`, `node` and `link`
     ");
 }
 
@@ -269,14 +269,6 @@ fn sources() {
        | ^^^^^^^^^^^^^^^ ignored
        |
        = help: routes come from this file only; write them as [[route]]
-
-    warning: [source.bgp-ls] is not yet supported by this version
-      --> r1.toml:13:1
-       |
-    13 | [source.bgp-ls]
-       | ^^^^^^^^^^^^^^^ ignored
-       |
-       = help: routes come from this file only; write them as [[route]]
     "#);
 }
 
@@ -337,14 +329,6 @@ router-id = "1"
       --> r1.toml:12:1
        |
     12 | [source.kernel]
-       | ^^^^^^^^^^^^^^^ ignored
-       |
-       = help: routes come from this file only; write them as [[route]]
-
-    warning: [source.bgp-ls] is not yet supported by this version
-      --> r1.toml:14:1
-       |
-    14 | [source.bgp-ls]
        | ^^^^^^^^^^^^^^^ ignored
        |
        = help: routes come from this file only; write them as [[route]]

@@ -7,3 +7,4 @@ mod policy;
 mod route;
 mod router;
 mod sid;
+mod topology;
