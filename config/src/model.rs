@@ -217,7 +217,7 @@ pub struct Flavors {
 }
 
 /// `[[policy]]`: what to encapsulate packets with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Its name, which routes refer to.
     pub name: String,
@@ -230,7 +230,7 @@ pub struct Policy {
 }
 
 /// One way of a policy through the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentList {
     /// SIDs, first to last; none where nodes are named.
     pub segs: Vec<Ipv6Addr>,
@@ -370,7 +370,7 @@ macro_rules! words {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {

@@ -62,6 +62,8 @@ pub enum What {
     Policies,
     /// Neighbours that packets are sent to.
     Neighbors,
+    /// Sources of routes and SIDs.
+    Sources,
     /// Packets dropped or answered, by reason.
     Drops,
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::de::DeserializeOwned;
 
 use super::table::{Table, grouped};
-use crate::api::show::{Drops, Interface, Neighbor, Policy, Route, Sid, Worker};
+use crate::api::show::{Drops, Interface, Neighbor, Policy, Route, Sid, Source, Worker};
 use crate::api::{Request, What, client};
 
 /// Systems that know the same things by other words.
@@ -51,6 +51,7 @@ fn tabulate(what: What, data: serde_json::Value) -> anyhow::Result<String> {
         What::Routes => routes(&parse(data)?),
         What::Policies => policies(&parse(data)?),
         What::Neighbors => neighbors(&parse(data)?),
+        What::Sources => sources(&parse(data)?),
         What::Drops => drops(&parse(data)?),
     }
     .to_string())
@@ -124,7 +125,7 @@ fn workers(workers: &[Worker]) -> Table {
 }
 
 fn sids(sids: &[Sid]) -> Table {
-    let mut table = Table::new(["sid", "behavior", "flavors", "to", "packets", "bytes"]);
+    let mut table = Table::new(["sid", "behavior", "flavors", "to", "source", "packets", "bytes"]);
     for sid in sids {
         let to = match (&sid.next_hop, &sid.interface, &sid.table) {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
@@ -137,6 +138,7 @@ fn sids(sids: &[Sid]) -> Table {
             sid.behavior.clone(),
             sid.flavors.join(","),
             to,
+            sid.source.clone(),
             grouped(sid.packets),
             grouped(sid.bytes),
         ]);
@@ -145,8 +147,17 @@ fn sids(sids: &[Sid]) -> Table {
 }
 
 fn routes(routes: &[Route]) -> Table {
-    let mut table = Table::new(["", "table", "prefix", "to", "source", "distance", "age", "why"]);
+    let mut table = Table::new([
+        "", "table", "prefix", "to", "source", "distance", "metric", "age", "standing",
+    ]);
     for route in routes {
+        let mut standing = route.standing.clone();
+        if let Some(left) = &route.left_to_kernel {
+            standing += &format!(": {}", left.why);
+        }
+        if route.stale {
+            standing += " (stale)";
+        }
         table.row([
             if route.installed { "*" } else { "" }.into(),
             route.table.clone(),
@@ -154,8 +165,32 @@ fn routes(routes: &[Route]) -> Table {
             route.target.clone(),
             route.source.clone(),
             route.distance.to_string(),
+            route.metric.to_string(),
             format!("{}s", route.age),
-            route.why.clone().unwrap_or_default(),
+            standing,
+        ]);
+    }
+    table
+}
+
+fn sources(sources: &[Source]) -> Table {
+    let mut table = Table::new(["source", "state", "routes", "best", "stale", "details"]);
+    for source in sources {
+        let details: Vec<String> = source
+            .details
+            .iter()
+            .map(|(name, value)| match value {
+                serde_json::Value::String(text) => format!("{name} {text}"),
+                value => format!("{name} {value}"),
+            })
+            .collect();
+        table.row([
+            source.source.clone(),
+            source.state.clone(),
+            source.routes.to_string(),
+            source.best.to_string(),
+            source.stale.to_string(),
+            details.join(", "),
         ]);
     }
     table
@@ -244,6 +279,7 @@ mod tests {
     fn sid(behavior: &str, flavors: &[&str]) -> Sid {
         Sid {
             sid: "fc00:0:1:e::".into(),
+            source: "sid".into(),
             behavior: behavior.into(),
             flavors: flavors.iter().map(ToString::to_string).collect(),
             code_point: 0,

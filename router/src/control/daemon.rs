@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::host::{Wish, Wishes};
+use super::rib::Source;
 use super::steering::Steering;
 use super::workers::{self, Running};
 use super::{Control, Difference, startup};
@@ -68,11 +69,11 @@ impl Daemon {
                     file.display()
                 );
             };
-            control.bound.insert(port.name.clone(), index);
+            control.bound.insert(port.name.to_string(), index);
         }
         // The programs pass everything to the kernel until there are sockets; who lacks a
         // privilege is told so here.
-        let mut steering = Steering::attach(&control)?;
+        let mut steering = Steering::attach(&mut control)?;
         // Before any packet is taken from the kernel: these fail where another daemon runs.
         let (sender, commands) = mpsc::channel(16);
         let router = &control.config.router;
@@ -139,6 +140,18 @@ impl Daemon {
                 _ = retry.tick() => self.retry(),
             }
         }
+    }
+
+    /// The state of a source, and what else there is to know of it.
+    pub fn describe_source(
+        &self,
+        source: Source,
+    ) -> (String, serde_json::Map<String, serde_json::Value>) {
+        let state = match source {
+            Source::Sid | Source::Connected | Source::Static | Source::Neighbor => "up",
+            Source::Kernel | Source::LinkState => "off",
+        };
+        (state.into(), serde_json::Map::new())
     }
 
     async fn answer(&mut self, command: Command) {
@@ -222,7 +235,7 @@ impl Daemon {
             tokio::time::sleep(RETRY).await;
         }
         self.workers.iter().for_each(|worker| worker.handle.wake());
-        if let Err(error) = self.steering.follow(&self.control) {
+        if let Err(error) = self.steering.follow(&mut self.control) {
             error!("packets may go to the wrong place: {error:#}");
         }
         let wanted = self.control.wanted_neighbours();
