@@ -232,7 +232,7 @@ pub struct Policy {
 /// One way of a policy through the network.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentList {
-    /// SIDs, first to last; none where nodes are named.
+    /// SIDs, first to last; where nodes are named, none until they are found in the topology.
     pub segs: Vec<Ipv6Addr>,
     /// Names or router IDs of nodes, first to last, each of which is one segment; none where there
     /// are SIDs.

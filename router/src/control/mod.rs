@@ -58,6 +58,8 @@ pub struct Control {
     pub sids: BTreeMap<Key, InstalledSid>,
     /// Policies of the file, by name.
     pub policies: BTreeMap<String, InstalledPolicy>,
+    /// Segments of lists that name nodes, or why there are none.
+    via: policies::Resolved,
     /// Policies that routes carry themselves.
     inline: HashMap<Arc<Policy>, InstalledPolicy>,
     /// Adjacencies and groups.
@@ -126,6 +128,7 @@ impl Control {
             rib: Rib::default(),
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
+            via: policies::Resolved::new(),
             inline: HashMap::new(),
             nexthops: NextHops::new(Arc::clone(&health)),
             writer: Writer::new(health),

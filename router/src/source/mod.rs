@@ -1,4 +1,5 @@
 //! Where routes and SIDs come from.
 
 pub mod bgp_ls;
+pub mod link_state;
 pub mod static_;

@@ -139,6 +139,15 @@ impl Drop for Feed {
     }
 }
 
+/// Whether a session with these settings can begin, as far as that can be told in advance.
+///
+/// # Errors
+///
+/// The key cannot be read.
+pub fn check(settings: &Settings) -> anyhow::Result<()> {
+    password(settings).map(drop)
+}
+
 /// The key in a file: its first line.
 fn password(settings: &Settings) -> anyhow::Result<Option<Vec<u8>>> {
     use anyhow::Context as _;
