@@ -258,7 +258,10 @@ fn via(facts: &Facts, sink: &Sink) {
         return;
     }
     let ids: Vec<_> = facts.node_ids.iter().map(|id| id.value.to_string()).collect();
-    let is_id = |name: &str| ids.iter().any(|id| id.eq_ignore_ascii_case(name));
+    // An address is a SID.
+    let is_id = |name: &str| {
+        name.parse::<Ipv6Addr>().is_ok() || ids.iter().any(|id| id.eq_ignore_ascii_case(name))
+    };
     let by_name: Vec<_> = facts.via.iter().filter(|at| !is_id(&at.value)).cloned().collect();
     references(&by_name, &facts.nodes, "node", "[[node]]", sink);
 }

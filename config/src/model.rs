@@ -234,8 +234,8 @@ pub struct Policy {
 pub struct SegmentList {
     /// SIDs, first to last; where nodes are named, none until they are found in the topology.
     pub segs: Vec<Ipv6Addr>,
-    /// Names or router IDs of nodes, first to last, each of which is one segment; none where there
-    /// are SIDs.
+    /// Names or router IDs of nodes, or SIDs, first to last, each of which is one segment; none
+    /// where there are SIDs only.
     pub via: Vec<String>,
     /// Share of the flows, 1 to 255, relative to the other lists.
     pub weight: u8,

@@ -288,7 +288,7 @@ fn lists(item: &Item<'_>) -> Vec<Listed> {
             Diagnostic::error("[[policy]] has no segments")
                 .at(item.header(), "`segs` is missing here")
                 .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]")
-                .help("or name nodes of the topology: via = [\"r2\", \"r3\"]"),
+                .help("or name nodes of the topology: via = [\"r2\", \"fc00:0:3:d6::\"]"),
         ),
         [lists] if lists.key == "lists" && is_empty_list(lists) => item.push(
             lists

@@ -100,12 +100,13 @@ pub struct Response {
 
 /// A difference in words.
 pub fn describe(difference: &Difference) -> String {
-    let Difference { routes, sids, policies, neighbors, settings } = difference;
+    let Difference { routes, sids, policies, neighbors, topology, settings } = difference;
     let mut changed: Vec<String> = [
         (*routes, "route(s)"),
         (*sids, "SID(s)"),
         (*policies, "policy(s)"),
         (*neighbors, "neighbor(s)"),
+        (*topology, "node(s) and link(s)"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

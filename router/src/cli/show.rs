@@ -299,7 +299,7 @@ fn topology(topology: &Topology) -> String {
         nodes.row([
             if node.own { "*" } else { "" }.into(),
             node.name.clone(),
-            node.router_id.clone(),
+            node.router_id.clone().unwrap_or_default(),
             node.protocol.clone(),
             node.distance.map_or("–".into(), |distance| distance.to_string()),
             locators.join(", "),

@@ -98,7 +98,9 @@ pub struct Difference {
     pub policies: usize,
     /// Neighbors added, changed or removed.
     pub neighbors: usize,
-    /// Whether anything of [router], or of an interface or a locator, changed.
+    /// Nodes and links of the topology added, changed or removed.
+    pub topology: usize,
+    /// Whether anything of [router], or of an interface, a locator or a source, changed.
     pub settings: bool,
 }
 
@@ -164,7 +166,12 @@ impl Control {
             neighbors: differences(&old.neighbors, &config.neighbors, |neighbor| {
                 (neighbor.address, &neighbor.interface)
             }),
+            topology: differences(&old.nodes, &config.nodes, |node| &node.name)
+                + differences(&old.links, &config.links, |link| {
+                    (&link.from, &link.to, link.local, link.remote)
+                }),
             settings: old.router != config.router
+                || old.sources != config.sources
                 || old.interfaces != config.interfaces
                 || old.locators != config.locators,
         };

@@ -45,6 +45,12 @@ fn link(link: &Link) -> description::Link {
     }
 }
 
+/// Whether a node of the file has no router ID, but one that was made of its name.
+pub(super) fn is_nameless(key: &ted::NodeKey) -> bool {
+    let id = key.descriptor.igp_router_id.as_ref();
+    key.instance.protocol == ted::Protocol::STATIC && id.is_some_and(|id| id.octets().len() == 8)
+}
+
 /// A router ID in the TED's words.
 pub(super) fn router_id(id: &RouterId) -> Option<ted::RouterId> {
     match id {

@@ -20,6 +20,7 @@ mod topology;
 mod trees;
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -339,12 +340,22 @@ impl LinkState {
         let lists = control.config.policies.iter().flat_map(|policy| &policy.lists);
         let mut found = BTreeMap::new();
         for list in lists.filter(|list| !list.via.is_empty()) {
-            let segments = via::resolve(&self.ted, &list.via)
-                .map(|segments| segments.into_iter().map(|segment| segment.sid).collect())
-                .map_err(|error| error.to_string());
+            let segments = list.via.iter().map(|name| self.segment(name)).collect();
             found.insert(list.via.clone(), segments);
         }
         control.resolve_via(found);
+    }
+
+    /// The SID of a node; an address that is no node's is a SID itself.
+    fn segment(&self, name: &str) -> Result<Ipv6Addr, String> {
+        match (via::resolve(&self.ted, &[name]), name.parse()) {
+            (Err(via::ViaError::Find(_)), Ok(sid)) => Ok(sid),
+            (segments, _) => match segments.as_deref() {
+                Ok([segment, ..]) => Ok(segment.sid),
+                Ok([]) => Err(format!("`{name}` is no segment")),
+                Err(error) => Err(error.to_string()),
+            },
+        }
     }
 
     /// Notes how much interfaces have sent, to know the load of links.

@@ -24,7 +24,7 @@ const TRIANGLE: &str = r#"
     [[policy]]
     name = "to-r3"
     behavior = "H.Encaps"
-    via = ["r2", "r3"]
+    via = ["r2", "r3", "fc00:0:3:d6::"]
     [[route]]
     prefix = "2001:db8:b::/48"
     policy = "to-r3"
@@ -172,7 +172,7 @@ async fn a_topology_of_the_file_has_routes_sids_and_segments() {
     assert_eq!(sid.said.behavior, sidewinder_config::Behavior::EndX { nh6, interface });
     let segs: Vec<_> =
         test.control.policies["to-r3"].said.lists[0].segs.iter().map(ToString::to_string).collect();
-    assert_eq!(segs, ["fc00:0:2::", "fc00:0:3::"]);
+    assert_eq!(segs, ["fc00:0:2::", "fc00:0:3::", "fc00:0:3:d6::"]);
 }
 
 #[tokio::test]
@@ -196,7 +196,8 @@ async fn what_is_reloaded_is_what_is_there() {
 async fn a_policy_waits_for_its_nodes() {
     use crate::control::rib::Standing;
     let session = "[source.bgp-ls]\nlisten = \"[::1]:0\"\nlocal-as = 1\nrouter-id = \"1.1.1.1\"\n";
-    let text = format!("{TRIANGLE}{session}").replace("\"r2\", \"r3\"", "\"r2\", \"r9\"");
+    let text = format!("{TRIANGLE}{session}")
+        .replace("\"r2\", \"r3\", \"fc00:0:3:d6::\"", "\"r2\", \"r9\"");
     let mut test = Test::new(&text, &ADDRESSES).await;
     let standing = |test: &Test| {
         let key = key("2001:db8:b::/48".parse().unwrap());

@@ -8,7 +8,7 @@ use sidewinder_linkstate::reason::Tally;
 use sidewinder_linkstate::spf::FirstHop;
 use sidewinder_linkstate::ted::{LinkId, Node, NodeId};
 
-use super::LinkState;
+use super::{LinkState, description};
 use crate::source::bgp_ls::{Ended, Status};
 
 /// The topology.
@@ -26,8 +26,8 @@ pub struct Topology {
 pub struct TopologyNode {
     /// Its name, or its router ID where it has none.
     pub name: String,
-    /// Its router ID.
-    pub router_id: String,
+    /// Its router ID, if it has one.
+    pub router_id: Option<String>,
     /// Where it is told: `isis-l2`, say.
     pub protocol: String,
     /// BGP-LS Instance-ID.
@@ -142,7 +142,7 @@ impl LinkState {
         });
         TopologyNode {
             name: name(node),
-            router_id: key.to_string(),
+            router_id: (!description::is_nameless(key)).then(|| key.to_string()),
             protocol: key.instance.protocol.to_string(),
             instance: key.instance.identifier,
             own: self.trees.own.contains(&id),
