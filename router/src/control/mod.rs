@@ -32,7 +32,7 @@ pub mod steering;
 pub mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use nexthops::NextHops;
 pub use offline::{OfflineLink, offline};
