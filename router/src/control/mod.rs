@@ -96,7 +96,7 @@ pub struct Difference {
     pub policies: usize,
     /// Neighbors added, changed or removed.
     pub neighbors: usize,
-    /// Whether anything of [router], or of an interface or a locator, changed.
+    /// Whether anything of [router], or of an interface, a locator or a source, changed.
     pub settings: bool,
 }
 
@@ -163,7 +163,8 @@ impl Control {
             }),
             settings: old.router != config.router
                 || old.interfaces != config.interfaces
-                || old.locators != config.locators,
+                || old.locators != config.locators
+                || old.sources != config.sources,
         };
         self.config = config;
         self.configured = Instant::now();
