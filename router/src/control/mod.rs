@@ -32,7 +32,7 @@ pub mod steering;
 pub mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use nexthops::NextHops;
 pub use offline::{OfflineLink, offline};
@@ -173,7 +173,8 @@ impl Control {
             settings: old.router != config.router
                 || old.sources != config.sources
                 || old.interfaces != config.interfaces
-                || old.locators != config.locators,
+                || old.locators != config.locators
+                || old.sources != config.sources,
         };
         self.config = config;
         self.configured = Instant::now();

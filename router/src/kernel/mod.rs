@@ -25,7 +25,7 @@ pub mod route;
 mod route_dump;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 use std::time::Duration;
