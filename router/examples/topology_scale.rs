@@ -54,8 +54,11 @@ async fn main() -> Result<()> {
     link_state.observe(&view, &control);
     let (mut runs, mut longest) = (0, Duration::ZERO);
     let mut end = Instant::now();
-    // What is missing is told by the number of prefixes: two for each of the others.
-    while control.rib.count(Source::LinkState).0 < 2 * (nodes - 1) {
+    // All that there is to tell, and two prefixes for each of the others.
+    let told = plan.events().count();
+    while link_state.announced() < told as u64
+        || control.rib.count(Source::LinkState).0 < 2 * (nodes - 1)
+    {
         link_state.due().await;
         let began = Instant::now();
         publish(&mut link_state, &mut control);
@@ -78,6 +81,7 @@ async fn main() -> Result<()> {
     for (which, numbers) in [("of the core's ring", ring), ("anywhere", any), ("of our own", ours)]
     {
         let mut times = Vec::new();
+        let told_so_far = link_state.announced() + link_state.withdrawn();
         for number in numbers {
             let (from, to, metric) = plan.links[number];
             let descriptor = link_descriptor(number as u32, from, to);
@@ -94,6 +98,8 @@ async fn main() -> Result<()> {
                 link_state.due().await;
                 publish(&mut link_state, &mut control);
                 times.push(told.elapsed());
+                let counted = link_state.announced() + link_state.withdrawn();
+                assert_eq!(counted, told_so_far + times.len() as u64, "one change at a time");
             }
         }
         times.sort_unstable();
