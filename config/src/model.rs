@@ -305,7 +305,7 @@ pub struct Sources {
 /// `[source.kernel]`: mirror the kernel's routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSource {
-    /// Tables to mirror.
+    /// Tables to mirror; at least one, each once. Default: the main table.
     pub tables: Vec<Table>,
 }
 

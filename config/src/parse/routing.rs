@@ -165,17 +165,28 @@ pub(super) fn sources(item: &Item<'_>) -> Sources {
     }
 }
 
-fn report_ignored(item: &Item<'_>, name: &str) {
-    item.push(
-        Diagnostic::warning(format!("[source.{name}] is not yet supported by this version"))
-            .at(item.header(), "ignored")
-            .help("routes come from this file only; write them as [[route]]"),
-    );
-}
-
 fn kernel(item: &Item<'_>) -> KernelSource {
-    report_ignored(item, "kernel");
-    let tables = item.list("tables", read::table);
-    let tables = tables.map(|list| list.value.into_iter().map(|table| table.value).collect());
-    KernelSource { tables: tables.unwrap_or_else(|| vec![Table::MAIN]) }
+    let Some(list) = item.list("tables", read::table) else {
+        return KernelSource { tables: vec![Table::MAIN] };
+    };
+    if list.value.is_empty() && item.value("tables").is_some_and(is_empty_list) {
+        item.push(
+            Diagnostic::error("`tables` names no table")
+                .at(list.span, "empty")
+                .help("name at least one, such as tables = [\"main\"], or remove the section"),
+        );
+    }
+    let mut tables: Vec<At<Table>> = Vec::new();
+    for table in list.value {
+        match tables.iter().find(|other| other.value == table.value) {
+            Some(first) => item.push(
+                Diagnostic::error(format!("table {} is listed twice", table.value))
+                    .at(table.span, "again here")
+                    .at(first.span.clone(), "first here")
+                    .help("remove one of them"),
+            ),
+            None => tables.push(table),
+        }
+    }
+    KernelSource { tables: tables.into_iter().map(|table| table.value).collect() }
 }

@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::host::{Wish, Wishes};
-use super::rib::Source;
+use super::rib::{Routes, Source};
 use super::steering::Steering;
 use super::workers::{self, Running};
 use super::{Control, Difference, startup};
 use crate::api::{self, Command, Metrics};
-use crate::kernel::Kernel;
+use crate::kernel::{Event, Extent, Kernel};
+use crate::source::kernel::{Doubts, Mirror};
 use crate::source::link_state::LinkState;
 
 /// How long to wait before a publication is tried again because a worker was still reading.
@@ -43,6 +44,8 @@ pub struct Daemon {
     /// The topology.
     pub link_state: LinkState,
     kernel: Kernel,
+    /// The kernel as a source, where the file asks for it.
+    mirror: Option<Mirror>,
     wishes: Wishes,
     /// Neighbours that packets were for, and when they were looked for first.
     solicited: BTreeMap<(u32, IpAddr), Instant>,
@@ -57,11 +60,56 @@ fn tun_name() -> String {
     format!("sidewinder{}", std::process::id() % 100_000)
 }
 
+/// How long the daemon waits at its start for the kernel's routes, which may be many, or may change
+/// all the time. What is missing then comes later.
+const FIRST_READING: Duration = Duration::from_secs(5);
+
+/// What a configuration says that matters to how the kernel's routes are read.
+fn mirrored(config: &Config) -> impl PartialEq + use<> {
+    let interfaces = config.interfaces.iter().map(|interface| interface.table);
+    let tables: BTreeSet<_> =
+        interfaces.chain(config.routes.iter().map(|route| route.table)).collect();
+    (config.sources.kernel.clone(), config.router.encap_source, tables)
+}
+
+/// Reads the kernel's routes into the RIB, where the file asks for it.
+async fn mirror_routes(
+    kernel: &mut Kernel,
+    control: &mut Control,
+) -> anyhow::Result<Option<Mirror>> {
+    let Some(said) = control.config.sources.kernel.clone() else { return Ok(None) };
+    kernel.follow_routes(true).context("cannot follow the kernel's routes by netlink")?;
+    let mut mirror = Mirror::new(&said, &tun_name(), control);
+    let begun = Instant::now();
+    while kernel.is_reading_routes() && begun.elapsed() < FIRST_READING {
+        let events = kernel.changed().await.context("cannot read the kernel's routes")?;
+        control.observe(kernel.view());
+        let doubts = mirror.follow(&events, kernel.view(), control);
+        read_again(kernel, doubts);
+    }
+    let read = begun.elapsed();
+    control.reconcile();
+    let (routes, _) = control.rib.count(Source::Kernel);
+    info!(
+        "{routes} routes of the kernel, read in {read:.0?}, in the FIB after {:.0?}",
+        begun.elapsed()
+    );
+    Ok(Some(mirror))
+}
+
+fn read_again(kernel: &mut Kernel, doubts: Doubts) {
+    match doubts {
+        Doubts { all: true, .. } => kernel.read_routes_again(Extent::All),
+        Doubts { ipv4: true, .. } => kernel.read_routes_again(Extent::Ipv4),
+        Doubts { ipv4: false, all: false } => {}
+    }
+}
+
 impl Daemon {
     /// Sets everything up: kernel view, control socket, steer programs, workers. Packets are
     /// processed from here on.
     pub async fn start(file: &Path, config: Config) -> anyhow::Result<Self> {
-        let kernel = Kernel::open().context("cannot follow the kernel's links by netlink")?;
+        let mut kernel = Kernel::open().context("cannot follow the kernel's links by netlink")?;
         let count = startup::workers(&config);
         let mut control = Control::new(config, kernel.view(), count);
         for (_, port) in control.ports.iter() {
@@ -74,6 +122,7 @@ impl Daemon {
             };
             control.bound.insert(port.name.to_string(), index);
         }
+        let mirror = mirror_routes(&mut kernel, &mut control).await?;
         let mut link_state = LinkState::default();
         link_state.configure(&control.config).await?;
         link_state.observe(kernel.view(), &control);
@@ -99,6 +148,7 @@ impl Daemon {
             steering,
             link_state,
             kernel,
+            mirror,
             wishes,
             solicited: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -133,14 +183,12 @@ impl Daemon {
                 // What it says is in the log.
                 _ = hangup.recv() => drop(self.reload().await),
                 events = self.kernel.changed() => match events {
-                    Ok(_) => {
+                    Ok(events) => {
                         if self.kernel.resyncs() > resyncs {
                             resyncs = self.kernel.resyncs();
                             warn!("the kernel's notifications came too fast: read everything anew");
                         }
-                        for change in self.control.observe(self.kernel.view()) {
-                            info!("{change}");
-                        }
+                        self.follow(&events);
                         self.link_state.observe(self.kernel.view(), &self.control);
                         self.settle().await;
                     }
@@ -165,10 +213,36 @@ impl Daemon {
     ) -> (String, serde_json::Map<String, serde_json::Value>) {
         let state = match source {
             Source::Sid | Source::Connected | Source::Static | Source::Neighbor => "up",
-            Source::Kernel => "off",
+            Source::Kernel => match &self.mirror {
+                Some(mirror) => {
+                    let (state, mut details) = mirror.describe();
+                    let left = self.control.left_to_kernel();
+                    details.insert("left-to-kernel".into(), left.into());
+                    details.insert("overruns".into(), self.kernel.resyncs().into());
+                    return (state, details);
+                }
+                None => "off",
+            },
             Source::LinkState => return (self.link_state.state(), self.link_state.details()),
         };
         (state.into(), serde_json::Map::new())
+    }
+
+    /// Takes news of the kernel.
+    fn follow(&mut self, events: &[Event]) {
+        let of_routes = |event: &Event| {
+            matches!(event, Event::Route(_) | Event::DumpBegins(_) | Event::DumpEnds(..))
+        };
+        if !events.iter().all(of_routes) {
+            for change in self.control.observe(self.kernel.view()) {
+                info!("{change}");
+            }
+        }
+        if let Some(mirror) = &mut self.mirror {
+            let doubts = mirror.follow(events, self.kernel.view(), &mut self.control);
+            read_again(&mut self.kernel, doubts);
+            self.control.reconcile();
+        }
     }
 
     async fn answer(&mut self, command: Command) {
@@ -205,11 +279,33 @@ impl Daemon {
             anyhow::bail!("{hindrance}: this takes effect by a restart of the daemon only");
         }
         self.link_state.configure(&config).await?;
+        let before = mirrored(&self.control.config);
         let difference = self.control.configure(config, self.kernel.view());
+        if before != mirrored(&self.control.config) {
+            self.mirror_anew()?;
+        }
         self.link_state.run(&mut self.control);
         self.control.reconcile();
         self.settle().await;
         Ok(difference)
+    }
+
+    /// The kernel as a source was turned on or off, or reads its routes in another way now.
+    fn mirror_anew(&mut self) -> anyhow::Result<()> {
+        let said = self.control.config.sources.kernel.clone();
+        self.kernel.follow_routes(said.is_some())?;
+        match said {
+            Some(said) => {
+                self.mirror = Some(Mirror::new(&said, &tun_name(), &self.control));
+                self.kernel.read_routes_again(Extent::All);
+            }
+            None => {
+                self.mirror = None;
+                self.control.rib.replace(Source::Kernel, &Routes::new(), Instant::now());
+                self.control.reconcile();
+            }
+        }
+        Ok(())
     }
 
     /// Has the kernel look for neighbours that packets were for.

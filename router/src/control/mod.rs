@@ -32,7 +32,7 @@ pub mod steering;
 pub mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use nexthops::NextHops;
 pub use offline::{OfflineLink, offline};
@@ -242,6 +242,11 @@ impl Control {
             (_, metric) if metric != best.1.opinion.metric => Standing::WorseMetric,
             _ => Standing::WorseSource,
         }
+    }
+
+    /// How many prefixes are left to the kernel.
+    pub fn left_to_kernel(&self) -> usize {
+        self.steer.left()
     }
 
     /// How many of a source's routes are the best.

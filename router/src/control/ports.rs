@@ -137,7 +137,8 @@ impl Ports {
         self.iter().find(|(_, port)| *port.name == *name).map(|(index, _)| index)
     }
 
-    fn by_link(&self, link: u32) -> Option<PortIndex> {
+    /// The port of the link with this index of the kernel's.
+    pub fn by_link(&self, link: u32) -> Option<PortIndex> {
         self.iter().find(|(_, port)| port.index == Some(link)).map(|(index, _)| index)
     }
 

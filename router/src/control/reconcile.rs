@@ -108,7 +108,7 @@ impl Control {
     fn compile(&mut self, key: Key, source: Source, target: &Target) -> Compiled {
         match target {
             Target::Sid(said) => match self.apply_sid(key, source, said) {
-                Some(entry) => Compiled::best(entry),
+                Some((entry, standing)) => Compiled { standing, ..Compiled::best(entry) },
                 None => Compiled::not(Standing::NextHopUnresolved),
             },
             Target::Policy(name) => match self.policy(name) {

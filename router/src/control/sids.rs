@@ -10,7 +10,7 @@ use sidewinder_dataplane::fib::{self, Change};
 
 use super::Control;
 use super::resolve::Resolved;
-use super::rib::{Key, Source};
+use super::rib::{Key, Source, Standing};
 use crate::source::static_;
 
 /// A local SID that workers know.
@@ -34,13 +34,17 @@ impl Control {
         key: Key,
         source: Source,
         said: &Arc<LocalSid>,
-    ) -> Option<Entry> {
+    ) -> Option<(Entry, Standing)> {
         let IpNet::V6(prefix) = key.prefix else { return None };
         let behavior = static_::behavior(&said.behavior);
+        let mut standing = Standing::Best;
         let group = static_::hop(&said.behavior).map(|hop| {
             let members = match self.resolve(Key::MAIN, &[hop], &key) {
                 Resolved::Members(members) => members,
-                Resolved::Policy(_) | Resolved::Nowhere => Vec::new(),
+                Resolved::Policy(_) | Resolved::Nowhere => {
+                    standing = Standing::NextHopUnresolved;
+                    Vec::new()
+                }
             };
             self.nexthops.acquire(members, &self.ports, &mut self.writer)
         });
@@ -76,7 +80,7 @@ impl Control {
         }
         let installed = InstalledSid { id, said: Arc::clone(said), source, group, counters };
         self.sids.insert(key, installed);
-        Some(Entry::local(id))
+        Some((Entry::local(id), standing))
     }
 
     /// Has the workers forget a SID, if there is one.

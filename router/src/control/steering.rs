@@ -148,6 +148,11 @@ impl Sides {
         }
     }
 
+    /// How many prefixes are left to the kernel.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Whose a prefix is, to the program of an interface with this table.
     fn owner(&self, prefix: IpNet, table: u32, rib: &Rib) -> Option<Owner> {
         let mut sides = self.sides.range((prefix, 0)..=(prefix, u32::MAX));

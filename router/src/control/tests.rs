@@ -17,7 +17,7 @@ const TWO_INTERFACES: &str = "
     name = \"eth1\"
     ";
 
-fn config(text: &str) -> Config {
+pub(crate) fn config(text: &str) -> Config {
     match sidewinder_config::check(text, "test.toml") {
         Ok(checked) => checked.config,
         Err(failure) => panic!("{failure}"),
@@ -25,7 +25,7 @@ fn config(text: &str) -> Config {
 }
 
 /// A kernel with eth0 (index 1) and eth1 (index 2), both up, and these addresses.
-fn view(addresses: &[(u32, &str)]) -> View {
+pub(crate) fn view(addresses: &[(u32, &str)]) -> View {
     let mut view = View::default();
     for index in [1, 2] {
         let link = Link {

@@ -172,15 +172,25 @@ impl Rib {
     /// Marks all that a source said as stale: it stays in force, until it is
     /// [announced](Self::announce) again or [swept](Self::sweep_stale).
     pub fn mark_stale(&mut self, source: Source) {
-        let said = &mut self.said[source as usize];
-        said.values_mut().for_each(|route| route.stale = true);
-        self.stale[source as usize] = said.len();
+        self.mark_stale_where(source, |_| true);
     }
 
-    /// Removes what is still stale of a source. Says how many routes that were.
-    pub fn sweep_stale(&mut self, source: Source) -> usize {
+    /// Marks what a source said of some prefixes as stale.
+    pub fn mark_stale_where(&mut self, source: Source, concerned: impl Fn(&Key) -> bool) {
+        let mut marked = 0;
+        for ((key, _), route) in &mut self.said[source as usize] {
+            if concerned(key) && !route.stale {
+                route.stale = true;
+                marked += 1;
+            }
+        }
+        self.stale[source as usize] += marked;
+    }
+
+    /// Removes what is still stale of a source. Says prefix and metric of what that was.
+    pub fn sweep_stale(&mut self, source: Source) -> Vec<(Key, u32)> {
         if self.stale[source as usize] == 0 {
-            return 0;
+            return Vec::new();
         }
         let stale: Vec<(Key, u32)> = self.said[source as usize]
             .iter()
@@ -190,7 +200,7 @@ impl Rib {
         for (key, metric) in &stale {
             self.withdraw_metric(source, *key, *metric);
         }
-        stale.len()
+        stale
     }
 
     /// How many routes a source has, and how many of them are stale.

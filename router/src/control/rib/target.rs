@@ -68,6 +68,10 @@ pub enum LeftToKernel {
     NoEncapSource,
     /// It holds for certain sources or traffic classes only.
     Selective,
+    /// It has a path MTU of its own, in bytes, that is below its link's.
+    Mtu(u32),
+    /// A SID that leads to a table whose routes are not here.
+    Table(u32),
     /// A kind of route that has no counterpart here.
     Type(Arc<str>),
     /// A next-hop object of a kind that has no counterpart here.
@@ -85,6 +89,8 @@ impl LeftToKernel {
             Self::MixedNextHops => "mixed-next-hops",
             Self::NoEncapSource => "no-encap-source",
             Self::Selective => "selective-route",
+            Self::Mtu(_) => "mtu-of-its-own",
+            Self::Table(_) => "table-not-mirrored",
             Self::Type(_) => "type-not-supported",
             Self::NextHopObject => "next-hop-object-not-supported",
         }
@@ -101,6 +107,8 @@ impl fmt::Display for LeftToKernel {
             Self::MixedNextHops => f.write_str("its next hops do not encapsulate alike"),
             Self::NoEncapSource => f.write_str("no address to encapsulate with: set encap-source"),
             Self::Selective => f.write_str("it is for certain sources or traffic classes"),
+            Self::Mtu(mtu) => write!(f, "it has a path MTU of its own, {mtu} bytes"),
+            Self::Table(table) => write!(f, "table {table} is not among the tables of the source"),
             Self::Type(kind) => write!(f, "routes of type {kind} are not supported"),
             Self::NextHopObject => f.write_str("its kind of next-hop object is not supported"),
         }

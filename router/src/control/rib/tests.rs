@@ -102,7 +102,7 @@ fn stale_routes_stay_until_they_are_swept() {
     rib.announce(Source::LinkState, key("fc00::/48"), opinion(115, 7, Target::Host), now);
     rib.announce(Source::LinkState, key("fc01::/48"), opinion(115, 8, Target::Host), now);
     assert_eq!(rib.count(Source::LinkState), (3, 1));
-    assert_eq!(rib.sweep_stale(Source::LinkState), 1);
+    assert_eq!(rib.sweep_stale(Source::LinkState), [(key("fc02::/48"), 7)]);
     assert_eq!(rib.count(Source::LinkState), (2, 0));
     assert_eq!(rib.best(&key("fc00::/48")).unwrap().1.since, before);
     assert_eq!(rib.take_dirty(), [key("fc01::/48"), key("fc02::/48")]);
