@@ -70,7 +70,7 @@ fn commented_out_sources_are_good_too() {
     let sample = SAMPLE.replace("#name = \"sidewinder\"", "name = \"r1\"");
     let text = format!("{sample}\n{}", keys.collect::<Vec<_>>().join("\n"));
     let checked = check(&text, "sample").unwrap_or_else(|why| panic!("{why}"));
-    assert!(checked.warnings.diagnostics().is_empty(), "{}", checked.warnings);
+    assert!(checked.warnings.is_empty(), "{}", checked.warnings);
     let config = checked.config;
     assert!(config.sources.kernel.is_some());
     // What is written there is the default, if there is one.

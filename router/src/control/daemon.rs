@@ -278,14 +278,14 @@ impl Daemon {
         if let Some(hindrance) = startup::needs_restart(&self.control.config, &config) {
             anyhow::bail!("{hindrance}: this takes effect by a restart of the daemon only");
         }
-        let before = mirrored(&self.control.config);
         self.link_state.configure(&config).await?;
+        let before = mirrored(&self.control.config);
         let difference = self.control.configure(config, self.kernel.view());
-        self.link_state.run(&mut self.control);
-        self.control.reconcile();
         if before != mirrored(&self.control.config) {
             self.mirror_anew()?;
         }
+        self.link_state.run(&mut self.control);
+        self.control.reconcile();
         self.settle().await;
         Ok(difference)
     }

@@ -224,6 +224,16 @@ impl LinkState {
         }
     }
 
+    /// NLRI that the session has announced so far.
+    pub fn announced(&self) -> u64 {
+        self.feed.as_ref().map_or(0, |(_, feed)| feed.status().counters.announced)
+    }
+
+    /// NLRI that the session has withdrawn so far.
+    pub fn withdrawn(&self) -> u64 {
+        self.feed.as_ref().map_or(0, |(_, feed)| feed.status().counters.withdrawn)
+    }
+
     /// What there is to know of the source, by name.
     pub fn details(&self) -> Map<String, Value> {
         let count = |iterator: &mut dyn Iterator<Item = ()>| iterator.count();
