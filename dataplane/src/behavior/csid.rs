@@ -139,7 +139,7 @@ fn base(
     fib: &Fib,
     act: impl Fn(&mut Packet<'_>, ext::Headers, &Sid, &Fib) -> Verdict,
 ) -> Verdict {
-    match ext::walk(packet) {
+    match ext::walk(packet.bytes()) {
         Ok(headers) => act(packet, headers, sid, fib),
         Err(verdict) => verdict,
     }

@@ -19,7 +19,7 @@ pub fn hash(packet: &[u8]) -> u32 {
 
 /// The hash for the flow label of an outer header: addresses, protocol, ports and flow label of
 /// the inner packet.
-#[inline]
+#[inline(always)]
 pub fn five_tuple(packet: &[u8]) -> u32 {
     if let Some(header) = ipv6::Ipv6::new_checked(packet) {
         let protocol = header.next_header();
@@ -28,6 +28,11 @@ pub fn five_tuple(packet: &[u8]) -> u32 {
             ^ u64::from(ports(packet, ipv6::HEADER_LEN, protocol));
         return mix(header.source(), header.destination(), rest);
     }
+    five_tuple_v4(packet)
+}
+
+#[inline(never)]
+fn five_tuple_v4(packet: &[u8]) -> u32 {
     let Some(header) = ipv4::Ipv4::new_checked(packet) else { return 0 };
     let protocol = header.protocol();
     // Only the first fragment has ports: without them, all fragments keep to one path.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::flow;
 use crate::{
     counters::PacketCounters,
-    fib::{Fib, FlowLabel, Policy, nexthop},
+    fib::{Fib, FlowLabel, entry::{PolicyId, TableIndex}, nexthop},
     packet::Packet,
-    pipeline::{Run, ip},
+    pipeline::ip,
     verdict::{Reason, Verdict},
     wire::{ipv4, ipv6, protocol, srh},
 };
@@ -21,12 +21,17 @@ pub enum Mode {
     EncapsRed,
 }
 
+/// Bytes that are written at once in front of a packet.
+const WRITTEN: usize = 128;
+
 /// A segment list, as the bytes that are pushed in front of a packet.
 #[derive(Debug, Clone)]
 pub struct SegmentList {
-    /// IPv6 header, and SRH unless it was left out. Traffic class, flow label, payload length
-    /// and the inner protocol are filled in per packet.
+    /// IPv6 header, and SRH unless it was left out, at the end of at least [`WRITTEN`] bytes.
+    /// Traffic class, flow label, payload length and the inner protocol are filled in per packet.
     headers: Box<[u8]>,
+    /// Bytes of the headers.
+    overhead: usize,
     /// Where the inner protocol goes: Next Header of the SRH, or of the IPv6 header.
     protocol_at: usize,
     /// The first segment.
@@ -66,15 +71,35 @@ impl SegmentList {
             source,
             destination: segs.first().copied().unwrap_or(0),
         };
-        let mut headers = outer.to_bytes().to_vec();
+        let overhead = ipv6::HEADER_LEN + srh.len();
+        let mut headers = vec![0; WRITTEN.saturating_sub(overhead)];
+        headers.extend(outer.to_bytes());
         headers.extend(srh);
         let first = segs.first().copied().unwrap_or(0);
-        Self { headers: headers.into(), protocol_at, first, segs: segs.into(), counters }
+        Self { headers: headers.into(), overhead, protocol_at, first, segs: segs.into(), counters }
     }
 
     /// Bytes the list adds to a packet.
     pub fn overhead(&self) -> usize {
-        self.headers.len()
+        self.overhead
+    }
+
+    /// Writes the headers in front of a packet.
+    ///
+    /// Those of up to five segments as the end of a block of constant size: a few wide stores into
+    /// the headroom, where a copy of any length is a call.
+    #[inline(always)]
+    fn write(&self, packet: &mut Packet<'_>) -> Result<(), Verdict> {
+        if let Ok(block) = <&[u8; WRITTEN]>::try_from(&*self.headers)
+            && let Some(room) = packet.headroom_mut::<WRITTEN>()
+        {
+            *room = *block;
+            packet.meta.head -= self.overhead as u32;
+            return Ok(());
+        }
+        let headers = self.headers.get(self.headers.len() - self.overhead..).unwrap_or_default();
+        packet.push_front(headers.len())?.copy_from_slice(headers);
+        Ok(())
     }
 
     /// The segments, first to last.
@@ -83,33 +108,28 @@ impl SegmentList {
     }
 }
 
-/// Steers packets into a policy: takes one off their hop limit and pushes the headers of one of
-/// the segment lists. The outer header's hop limit is taken from by the next node first.
-#[inline(never)]
-pub fn encap(run: &mut Run<'_>, policy: &Policy, fib: &Fib, worker: usize) {
-    run.each(|packet| match try_encap(packet, policy, fib, worker) {
-        Ok(()) => Verdict::Lookup(policy.table),
-        Err(verdict) => verdict,
-    });
-}
-
+/// Steers a packet into a policy: takes one off its hop limit and pushes the headers of one of the
+/// segment lists. The outer header's hop limit is taken from by the next node first. Says where the
+/// packet is to be looked up next, by its [key](crate::packet::Meta::key).
 #[inline(always)]
-fn try_encap(
+pub fn encap(
     packet: &mut Packet<'_>,
-    policy: &Policy,
+    policy: PolicyId,
     fib: &Fib,
     worker: usize,
-) -> Result<(), Verdict> {
+) -> Result<TableIndex, Verdict> {
+    let policy = fib.policies.get(policy as usize).and_then(Option::as_ref);
+    let policy = policy.ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
     // The new headers go where the packet as received may still lie.
     packet.rebase();
-    let (inner_protocol, class, inner_label) = spend_hop_limit(packet)?;
+    let inner = spend_hop_limit(packet)?;
     let hash = match (fib.node.flow_label, &*policy.buckets) {
         (FlowLabel::Hash, _) | (_, [_, _, ..]) => flow::five_tuple(packet.bytes()),
         _ => 0,
     };
     let label = match fib.node.flow_label {
         FlowLabel::Hash => flow::label(hash),
-        FlowLabel::Copy => inner_label,
+        FlowLabel::Copy => inner.label,
         FlowLabel::Zero => 0,
     };
     let list = match &*policy.lists {
@@ -120,49 +140,32 @@ fn try_encap(
             lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
         }
     };
-    let headers = &*list.headers;
-    let payload_len = (packet.len() + headers.len() - ipv6::HEADER_LEN) as u16;
-    list.counters.add(worker, 1, packet.len() as u64);
-    write(packet.push_front(headers.len())?, headers);
-    if inner_protocol != protocol::IPV6 {
-        packet.set_byte(list.protocol_at, inner_protocol);
+    let len = packet.len();
+    list.counters.add(worker, 1, len as u64);
+    list.write(packet)?;
+    if inner.protocol != protocol::IPV6 {
+        packet.set_byte(list.protocol_at, inner.protocol);
     }
     let start = packet.array_mut::<6>(0).ok_or(Verdict::Drop(Reason::NoHeadroom))?;
-    start[..4].copy_from_slice(&ipv6::flow_word(class, label).to_be_bytes());
+    start[..4].copy_from_slice(&ipv6::flow_word(inner.class, label).to_be_bytes());
+    let payload_len = (len + list.overhead - ipv6::HEADER_LEN) as u16;
     start[4..].copy_from_slice(&payload_len.to_be_bytes());
-    packet.meta.key = list.first;
     packet.meta.v6 = true;
-    Ok(())
+    packet.meta.key = list.first;
+    Ok(policy.table)
 }
 
-/// Copies headers into the room made for them: those of up to three segments as a few wide stores,
-/// where a copy of any length is a call.
-#[inline(always)]
-fn write(room: &mut [u8], headers: &[u8]) {
-    fn exactly<const N: usize>(room: &mut [u8], headers: &[u8]) -> Option<()> {
-        *<&mut [u8; N]>::try_from(room).ok()? = *<&[u8; N]>::try_from(headers).ok()?;
-        Some(())
-    }
-    const NO_SRH: usize = ipv6::HEADER_LEN;
-    const ONE: usize = NO_SRH + srh::FIXED_LEN + srh::SEGMENT_LEN;
-    const TWO: usize = ONE + srh::SEGMENT_LEN;
-    const THREE: usize = TWO + srh::SEGMENT_LEN;
-    let written = match headers.len() {
-        NO_SRH => exactly::<NO_SRH>(room, headers),
-        ONE => exactly::<ONE>(room, headers),
-        TWO => exactly::<TWO>(room, headers),
-        THREE => exactly::<THREE>(room, headers),
-        _ => None,
-    };
-    if written.is_none() {
-        room.copy_from_slice(headers);
-    }
+/// What an outer header takes from an inner one.
+#[derive(Debug, Clone, Copy)]
+struct Inner {
+    protocol: u8,
+    class: u8,
+    label: u32,
 }
 
-/// Takes one off the inner packet's hop limit or TTL, unless this node has done so already, and
-/// says its protocol number, traffic class and flow label.
+/// Takes one off the inner packet's hop limit or TTL, unless this node has done so already.
 #[inline(always)]
-fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
+fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<Inner, Verdict> {
     if !packet.meta.v6 {
         return spend_ttl(packet);
     }
@@ -170,12 +173,14 @@ fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
     let word = packet.array(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
     let word = u32::from_be_bytes(*word);
     packet.meta.hop_limit_spent = true;
-    Ok((protocol::IPV6, (word >> 20) as u8, word & ipv6::FLOW_LABEL_MASK))
+    let (class, label) = ((word >> 20) as u8, word & ipv6::FLOW_LABEL_MASK);
+    Ok(Inner { protocol: protocol::IPV6, class, label })
 }
 
-fn spend_ttl(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
+#[inline(never)]
+fn spend_ttl(packet: &mut Packet<'_>) -> Result<Inner, Verdict> {
     ip::spend_hop_limit(packet)?;
     packet.meta.hop_limit_spent = true;
     let header = ipv4::Ipv4::new_checked(packet.bytes()).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    Ok((protocol::IPV4, header.tos(), 0))
+    Ok(Inner { protocol: protocol::IPV4, class: header.tos(), label: 0 })
 }

@@ -6,7 +6,10 @@
 
 use crate::{
     fib::{Fib, Sid},
+    packet::Packet,
     pipeline::Run,
+    verdict::Verdict,
+    wire::ext::{ByHeaders, Headers},
 };
 
 pub mod csid;
@@ -61,9 +64,17 @@ pub struct Row {
 /// Makes an [`Act`] of a function of one packet, its headers, its SID and the FIB, which is compiled
 /// into the loop over the packets.
 macro_rules! each {
-    ($act:path) => {
-        |run, sid, fib| run.each_with_headers(|packet, headers| $act(packet, headers, sid, fib))
-    };
+    ($act:path) => {{
+        #[derive(Clone, Copy)]
+        struct One<'a>(&'a Sid, &'a Fib);
+        impl ByHeaders for One<'_> {
+            #[inline(always)]
+            fn act(self, packet: &mut Packet<'_>, headers: Headers) -> Verdict {
+                $act(packet, headers, self.0, self.1)
+            }
+        }
+        |run, sid, fib| run.each_by_headers(One(sid, fib))
+    }};
 }
 
 /// The behaviors, in the order of [`Behavior`].

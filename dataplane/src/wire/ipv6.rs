@@ -43,7 +43,8 @@ impl<'a> Ipv6<'a> {
     /// Version, traffic class and flow label, as one word.
     #[inline]
     pub fn flow_word(&self) -> u32 {
-        u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
+        let [word, ..] = self.0.as_chunks::<4>().0 else { return 0 };
+        u32::from_be_bytes(*word)
     }
 
     /// Traffic class.
