@@ -12,7 +12,7 @@
 //! treated as without the flavor.
 //!
 //! What the functions here are given comes after the shift: section 4.1.1 looks up again, 4.1.2 goes
-//! to an adjacency, 4.1.3 looks up in a table. The decapsulations have the flavor too, but nothing to
+//! to an adjacency, 4.1.3 looks up in a table, 4.1.4 is in [`binding`](super::binding). The decapsulations have the flavor too, but nothing to
 //! shift: they are the last of their container.
 
 use super::{Flavors, end};
@@ -22,7 +22,7 @@ use crate::{
     pipeline::{Run, ip},
     verdict::{Reason, Verdict},
     wire::{
-        ext,
+        ext::{self, ByHeaders, Headers},
         ipv6::{
             self,
             field::{DESTINATION, HOP_LIMIT},
@@ -82,30 +82,42 @@ impl Shift {
 
 /// End with NEXT-CSID, uN: the next segment of the container, by the FIB.
 pub fn end(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
-    let shift = sid.csid.shift();
-    run.each(|packet| match advance(packet, shift) {
-        Ok(true) => Verdict::Lookup(packet.meta.table),
-        Ok(false) => base(packet, sid, fib, end::end),
-        Err(verdict) => verdict,
-    });
+    each(run, sid, |packet| Verdict::Lookup(packet.meta.table), Base(sid, fib, end::end));
 }
 
 /// End.X with NEXT-CSID, uA: the next segment of the container, to an adjacency.
 pub fn end_x(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
-    let shift = sid.csid.shift();
-    run.each(|packet| match advance(packet, shift) {
-        Ok(true) => Verdict::Forward(sid.group),
-        Ok(false) => base(packet, sid, fib, end::end_x),
-        Err(verdict) => verdict,
-    });
+    each(run, sid, |_| Verdict::Forward(sid.group), Base(sid, fib, end::end_x));
 }
 
 /// End.T with NEXT-CSID: the next segment of the container, by the FIB of a table.
 pub fn end_t(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
+    each(run, sid, |_| Verdict::Lookup(sid.table), Base(sid, fib, end::end_t));
+}
+
+/// What a behavior does without the flavor.
+#[derive(Clone, Copy)]
+struct Base<'a, F>(&'a Sid, &'a Fib, F);
+
+impl<F: Fn(&mut Packet<'_>, Headers, &Sid, &Fib) -> Verdict + Copy> ByHeaders for Base<'_, F> {
+    #[inline(always)]
+    fn act(self, packet: &mut Packet<'_>, headers: Headers) -> Verdict {
+        self.2(packet, headers, self.0, self.1)
+    }
+}
+
+/// The flavor: `onward` where the container has another segment, `base` at its end.
+#[inline(always)]
+pub(super) fn each(
+    run: &mut Run<'_>,
+    sid: &Sid,
+    onward: impl Fn(&mut Packet<'_>) -> Verdict,
+    base: impl ByHeaders,
+) {
     let shift = sid.csid.shift();
     run.each(|packet| match advance(packet, shift) {
-        Ok(true) => Verdict::Lookup(sid.table),
-        Ok(false) => base(packet, sid, fib, end::end_t),
+        Ok(true) => onward(packet),
+        Ok(false) => at_end(packet, base),
         Err(verdict) => verdict,
     });
 }
@@ -133,16 +145,8 @@ fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
 
 /// The end of the container: RFC 8986, with the other flavors (RFC 9800, section 4.1.7).
 #[inline(never)]
-fn base(
-    packet: &mut Packet<'_>,
-    sid: &Sid,
-    fib: &Fib,
-    act: impl Fn(&mut Packet<'_>, ext::Headers, &Sid, &Fib) -> Verdict,
-) -> Verdict {
-    match ext::walk(packet.bytes()) {
-        Ok(headers) => act(packet, headers, sid, fib),
-        Err(verdict) => verdict,
-    }
+fn at_end(packet: &mut Packet<'_>, base: impl ByHeaders) -> Verdict {
+    ext::with_headers(packet, base)
 }
 
 /// What a behavior is with the flavor.

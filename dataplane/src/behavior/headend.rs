@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::flow;
 use crate::{
     counters::PacketCounters,
-    fib::{Fib, FlowLabel, entry::{PolicyId, TableIndex}, nexthop},
+    fib::{
+        Fib, FlowLabel,
+        entry::{PolicyId, TableIndex},
+        nexthop,
+    },
     packet::Packet,
     pipeline::ip,
     verdict::{Reason, Verdict},

@@ -46,6 +46,7 @@ pub struct InstalledSid {
     /// What the file says of it.
     pub said: LocalSid,
     group: Option<GroupId>,
+    policy: Option<PolicyId>,
     /// Packets and bytes.
     pub counters: Arc<PacketCounters>,
 }
@@ -349,8 +350,12 @@ impl Control {
             self.nexthops.acquire(members, &self.ports, &mut self.writer)
         });
         let table = static_::table(&said.behavior).map_or(0, |table| self.table(table));
+        let policy =
+            static_::policy(&said.behavior).and_then(|name| Some(self.policies.get(name)?.id));
         let old = self.sids.remove(&prefix);
-        let unchanged = old.as_ref().is_some_and(|old| old.said == said && old.group == group);
+        let unchanged = old
+            .as_ref()
+            .is_some_and(|old| old.said == said && old.group == group && old.policy == policy);
         let (id, counters) = match old {
             Some(old) => {
                 old.group.into_iter().for_each(|group| self.nexthops.release(group));
@@ -375,11 +380,12 @@ impl Control {
                 csid: static_::csid(said.structure),
                 group: group.unwrap_or(0),
                 table,
+                policy: policy.unwrap_or(PolicyId::MAX),
                 counters: Arc::clone(&counters),
             };
             self.writer.stage(Change::Sid(id, Some(sid)));
         }
-        self.sids.insert(prefix, InstalledSid { id, said, group, counters });
+        self.sids.insert(prefix, InstalledSid { id, said, group, policy, counters });
     }
 
     /// Brings the FIB's routes up to date with the RIB.
