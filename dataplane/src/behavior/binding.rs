@@ -22,6 +22,8 @@ struct Steer<'a> {
 }
 
 impl Steer<'_> {
+    /// Steers a packet whose next segment is its destination.
+    #[inline(always)]
     fn encap(self, packet: &mut Packet<'_>) -> Verdict {
         match headend::encap(packet, self.sid.policy, self.fib, self.worker) {
             Ok(table) => Verdict::Lookup(table),
@@ -47,6 +49,10 @@ pub fn end_b6_encaps(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
 
 /// With NEXT-CSID: the next segment of the container, behind the headers of the SID's policy.
 pub fn end_b6_encaps_csid(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
-    let steer = Steer { sid, fib, worker: run.worker() };
-    csid::each(run, sid, |packet| steer.encap(packet), steer);
+    let (steer, shift) = (Steer { sid, fib, worker: run.worker() }, sid.csid.shift());
+    run.each(|packet| match csid::advance(packet, shift) {
+        Ok(true) => steer.encap(packet),
+        Ok(false) => csid::base(packet, sid, fib, |packet, headers, _, _| steer.act(packet, headers)),
+        Err(verdict) => verdict,
+    });
 }

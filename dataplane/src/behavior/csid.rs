@@ -22,7 +22,7 @@ use crate::{
     pipeline::{Run, ip},
     verdict::{Reason, Verdict},
     wire::{
-        ext::{self, ByHeaders, Headers},
+        ext,
         ipv6::{
             self,
             field::{DESTINATION, HOP_LIMIT},
@@ -42,7 +42,7 @@ pub struct Layout {
 impl Layout {
     /// The layout as masks.
     #[inline(always)]
-    const fn shift(self) -> Shift {
+    pub(super) const fn shift(self) -> Shift {
         let argument_at = self.block_bits as u32 + self.csid_bits as u32;
         Shift {
             block: !low(128 - self.block_bits as u32),
@@ -59,7 +59,7 @@ const fn low(bits: u32) -> u128 {
 
 /// What the shift of an argument takes.
 #[derive(Debug, Clone, Copy)]
-struct Shift {
+pub(super) struct Shift {
     /// The bits that stay.
     block: u128,
     /// The bits that move.
@@ -82,49 +82,37 @@ impl Shift {
 
 /// End with NEXT-CSID, uN: the next segment of the container, by the FIB.
 pub fn end(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
-    each(run, sid, |packet| Verdict::Lookup(packet.meta.table), Base(sid, fib, end::end));
+    let shift = sid.csid.shift();
+    run.each(|packet| match advance(packet, shift) {
+        Ok(true) => Verdict::Lookup(packet.meta.table),
+        Ok(false) => base(packet, sid, fib, end::end),
+        Err(verdict) => verdict,
+    });
 }
 
 /// End.X with NEXT-CSID, uA: the next segment of the container, to an adjacency.
 pub fn end_x(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
-    each(run, sid, |_| Verdict::Forward(sid.group), Base(sid, fib, end::end_x));
+    let shift = sid.csid.shift();
+    run.each(|packet| match advance(packet, shift) {
+        Ok(true) => Verdict::Forward(sid.group),
+        Ok(false) => base(packet, sid, fib, end::end_x),
+        Err(verdict) => verdict,
+    });
 }
 
 /// End.T with NEXT-CSID: the next segment of the container, by the FIB of a table.
 pub fn end_t(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
-    each(run, sid, |_| Verdict::Lookup(sid.table), Base(sid, fib, end::end_t));
-}
-
-/// What a behavior does without the flavor.
-#[derive(Clone, Copy)]
-struct Base<'a, F>(&'a Sid, &'a Fib, F);
-
-impl<F: Fn(&mut Packet<'_>, Headers, &Sid, &Fib) -> Verdict + Copy> ByHeaders for Base<'_, F> {
-    #[inline(always)]
-    fn act(self, packet: &mut Packet<'_>, headers: Headers) -> Verdict {
-        self.2(packet, headers, self.0, self.1)
-    }
-}
-
-/// The flavor: `onward` where the container has another segment, `base` at its end.
-#[inline(always)]
-pub(super) fn each(
-    run: &mut Run<'_>,
-    sid: &Sid,
-    onward: impl Fn(&mut Packet<'_>) -> Verdict,
-    base: impl ByHeaders,
-) {
     let shift = sid.csid.shift();
     run.each(|packet| match advance(packet, shift) {
-        Ok(true) => onward(packet),
-        Ok(false) => at_end(packet, base),
+        Ok(true) => Verdict::Lookup(sid.table),
+        Ok(false) => base(packet, sid, fib, end::end_t),
         Err(verdict) => verdict,
     });
 }
 
 /// RFC 9800, section 4.1.1, S01 to S07. `false`: the argument is 0, and nothing was changed.
 #[inline(always)]
-fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
+pub(super) fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
     let Some(next) = shift.next(packet.meta.key) else { return Ok(false) };
     let header = packet
         .array_mut::<{ ipv6::HEADER_LEN }>(0)
@@ -145,8 +133,16 @@ fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
 
 /// The end of the container: RFC 8986, with the other flavors (RFC 9800, section 4.1.7).
 #[inline(never)]
-fn at_end(packet: &mut Packet<'_>, base: impl ByHeaders) -> Verdict {
-    ext::with_headers(packet, base)
+pub(super) fn base(
+    packet: &mut Packet<'_>,
+    sid: &Sid,
+    fib: &Fib,
+    act: impl Fn(&mut Packet<'_>, ext::Headers, &Sid, &Fib) -> Verdict,
+) -> Verdict {
+    match ext::walk(packet.bytes()) {
+        Ok(headers) => act(packet, headers, sid, fib),
+        Err(verdict) => verdict,
+    }
 }
 
 /// What a behavior is with the flavor.

@@ -40,8 +40,6 @@ pub struct SegmentList {
     protocol_at: usize,
     /// The first segment.
     first: u128,
-    /// The segments, first to last.
-    segs: Box<[u128]>,
     /// Packets and bytes that took the list.
     pub counters: Arc<PacketCounters>,
 }
@@ -80,7 +78,7 @@ impl SegmentList {
         headers.extend(outer.to_bytes());
         headers.extend(srh);
         let first = segs.first().copied().unwrap_or(0);
-        Self { headers: headers.into(), overhead, protocol_at, first, segs: segs.into(), counters }
+        Self { headers: headers.into(), overhead, protocol_at, first, counters }
     }
 
     /// Bytes the list adds to a packet.
@@ -88,27 +86,38 @@ impl SegmentList {
         self.overhead
     }
 
-    /// Writes the headers in front of a packet.
+    /// Pushes the headers in front of a packet, with what they say of it.
     ///
-    /// Those of up to five segments as the end of a block of constant size: a few wide stores into
-    /// the headroom, where a copy of any length is a call.
+    /// Those of up to five segments are written as the end of a block of constant size: a few wide
+    /// stores into the headroom, where a copy of any length is a call.
     #[inline(always)]
-    fn write(&self, packet: &mut Packet<'_>) -> Result<(), Verdict> {
-        if let Ok(block) = <&[u8; WRITTEN]>::try_from(&*self.headers)
+    fn push(&self, packet: &mut Packet<'_>, inner: Inner, label: u32) -> Result<(), Verdict> {
+        let payload_len = (packet.len() + self.overhead - ipv6::HEADER_LEN) as u16;
+        let head = packet.meta.head;
+        let headers = if let Ok(block) = <&[u8; WRITTEN]>::try_from(&*self.headers)
             && let Some(room) = packet.headroom_mut::<WRITTEN>()
         {
             *room = *block;
-            packet.meta.head -= self.overhead as u32;
-            return Ok(());
+            room.get_mut(WRITTEN - self.overhead..).unwrap_or_default()
+        } else {
+            let room = packet.push_front(self.overhead)?;
+            let unused = self.headers.len() - self.overhead;
+            room.copy_from_slice(self.headers.get(unused..).unwrap_or_default());
+            room
+        };
+        if let Some(start) = headers.first_chunk_mut::<6>() {
+            start[..4].copy_from_slice(&ipv6::flow_word(inner.class, label).to_be_bytes());
+            start[4..].copy_from_slice(&payload_len.to_be_bytes());
         }
-        let headers = self.headers.get(self.headers.len() - self.overhead..).unwrap_or_default();
-        packet.push_front(headers.len())?.copy_from_slice(headers);
+        if inner.protocol != protocol::IPV6
+            && let Some(field) = headers.get_mut(self.protocol_at)
+        {
+            *field = inner.protocol;
+        }
+        packet.meta.head = head - self.overhead as u32;
+        packet.meta.v6 = true;
+        packet.meta.key = self.first;
         Ok(())
-    }
-
-    /// The segments, first to last.
-    pub fn segs(&self) -> &[u128] {
-        &self.segs
     }
 }
 
@@ -126,36 +135,22 @@ pub fn encap(
     let policy = policy.ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
     // The new headers go where the packet as received may still lie.
     packet.rebase();
-    let inner = spend_hop_limit(packet)?;
-    let hash = match (fib.node.flow_label, &*policy.buckets) {
-        (FlowLabel::Hash, _) | (_, [_, _, ..]) => flow::five_tuple(packet.bytes()),
-        _ => 0,
-    };
+    let inner = if packet.meta.v6 { Inner::v6(packet)? } else { Inner::v4(packet)? };
     let label = match fib.node.flow_label {
-        FlowLabel::Hash => flow::label(hash),
+        FlowLabel::Hash => flow::label(inner.hash),
         FlowLabel::Copy => inner.label,
         FlowLabel::Zero => 0,
     };
     let list = match &*policy.lists {
         [only] => only,
         lists => {
-            let bucket = nexthop::bucket(hash, policy.buckets.len());
+            let bucket = nexthop::bucket(inner.hash, policy.buckets.len());
             let index = policy.buckets.get(bucket).copied().unwrap_or(0);
             lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
         }
     };
-    let len = packet.len();
-    list.counters.add(worker, 1, len as u64);
-    list.write(packet)?;
-    if inner.protocol != protocol::IPV6 {
-        packet.set_byte(list.protocol_at, inner.protocol);
-    }
-    let start = packet.array_mut::<6>(0).ok_or(Verdict::Drop(Reason::NoHeadroom))?;
-    start[..4].copy_from_slice(&ipv6::flow_word(inner.class, label).to_be_bytes());
-    let payload_len = (len + list.overhead - ipv6::HEADER_LEN) as u16;
-    start[4..].copy_from_slice(&payload_len.to_be_bytes());
-    packet.meta.v6 = true;
-    packet.meta.key = list.first;
+    list.counters.add(worker, 1, packet.len() as u64);
+    list.push(packet, inner, label)?;
     Ok(policy.table)
 }
 
@@ -165,26 +160,41 @@ struct Inner {
     protocol: u8,
     class: u8,
     label: u32,
+    /// Of its flow.
+    hash: u32,
 }
 
-/// Takes one off the inner packet's hop limit or TTL, unless this node has done so already.
-#[inline(always)]
-fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<Inner, Verdict> {
-    if !packet.meta.v6 {
-        return spend_ttl(packet);
+/// Each takes one off the inner packet's hop limit or TTL, unless this node has done so already.
+impl Inner {
+    #[inline(always)]
+    fn v6(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
+        const PORTS: usize = 4;
+        let has_ports = packet.len() >= ipv6::HEADER_LEN + PORTS;
+        let spent = std::mem::replace(&mut packet.meta.hop_limit_spent, true);
+        let start = packet.array_mut::<{ ipv6::HEADER_LEN + PORTS }>(0);
+        let (header, ports) = start
+            .and_then(|start| start.split_first_chunk_mut::<{ ipv6::HEADER_LEN }>())
+            .ok_or(Verdict::Drop(Reason::IpHeader))?;
+        if !spent {
+            ip::spend_hop_limit_of(header)?;
+        }
+        let header = ipv6::Ipv6::new(header);
+        let ports = if has_ports { ports.first_chunk() } else { None };
+        Ok(Self {
+            protocol: protocol::IPV6,
+            class: header.traffic_class(),
+            label: header.flow_label(),
+            hash: flow::five_tuple_v6(header, ports),
+        })
     }
-    ip::spend_hop_limit(packet)?;
-    let word = packet.array(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    let word = u32::from_be_bytes(*word);
-    packet.meta.hop_limit_spent = true;
-    let (class, label) = ((word >> 20) as u8, word & ipv6::FLOW_LABEL_MASK);
-    Ok(Inner { protocol: protocol::IPV6, class, label })
-}
 
-#[inline(never)]
-fn spend_ttl(packet: &mut Packet<'_>) -> Result<Inner, Verdict> {
-    ip::spend_hop_limit(packet)?;
-    packet.meta.hop_limit_spent = true;
-    let header = ipv4::Ipv4::new_checked(packet.bytes()).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    Ok(Inner { protocol: protocol::IPV4, class: header.tos(), label: 0 })
+    #[inline(never)]
+    fn v4(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
+        ip::spend_hop_limit(packet)?;
+        packet.meta.hop_limit_spent = true;
+        let hash = flow::five_tuple(packet.bytes());
+        let header = ipv4::Ipv4::new_checked(packet.bytes());
+        let header = header.ok_or(Verdict::Drop(Reason::IpHeader))?;
+        Ok(Self { protocol: protocol::IPV4, class: header.tos(), label: 0, hash })
+    }
 }

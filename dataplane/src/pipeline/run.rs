@@ -113,7 +113,7 @@ impl Run<'_> {
         match headend::encap(&mut packet, policy, self.forwarder.fib, worker) {
             Ok(table) => {
                 packet.meta.table = table;
-                self.pending.push(index, packet.meta);
+                self.pending.push_v6(index, table, packet.meta.key);
             }
             Err(verdict) => self.otherwise(index, verdict),
         }

@@ -40,6 +40,12 @@ impl<'a> Ipv6<'a> {
         bytes.first_chunk().filter(|header: &&[u8; HEADER_LEN]| header[0] >> 4 == 6).map(Self)
     }
 
+    /// The header in bytes that are known to be one.
+    #[inline(always)]
+    pub const fn new(header: &'a [u8; HEADER_LEN]) -> Self {
+        Self(header)
+    }
+
     /// Version, traffic class and flow label, as one word.
     #[inline]
     pub fn flow_word(&self) -> u32 {
