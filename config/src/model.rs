@@ -230,6 +230,16 @@ pub enum Behavior {
         /// The table.
         table: Table,
     },
+    /// `End.B6.Encaps` (4.13): go on to the next segment, inside of what a policy of H.Encaps adds.
+    EndB6Encaps {
+        /// The policy's name.
+        policy: String,
+    },
+    /// `End.B6.Encaps.Red` (4.14): the same with a policy of H.Encaps.Red.
+    EndB6EncapsRed {
+        /// The policy's name.
+        policy: String,
+    },
 }
 
 /// Flavors of SIDs (RFC 8986, 4.16; RFC 9800, 4.1). Displays as `PSP, USD`.
