@@ -12,6 +12,10 @@ use ipnet::{IpNet, Ipv6Net};
 
 use crate::mac::MacAddr;
 
+mod link_state;
+
+pub use link_state::{BgpLsSource, BgpSession, Link, Node, RouterId};
+
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -31,6 +35,10 @@ pub struct Config {
     pub neighbors: Vec<Neighbor>,
     /// `[source.*]`
     pub sources: Sources,
+    /// `[[node]]`; names and router IDs are unique. If there are any, one has the router's name.
+    pub nodes: Vec<Node>,
+    /// `[[link]]`; both ends are nodes.
+    pub links: Vec<Link>,
 }
 
 /// `[router]`: what holds for the whole daemon.
@@ -141,12 +149,39 @@ impl Locator {
 /// `[[sid]]`: an address or prefix of ours, and what is done with packets to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalSid {
-    /// The SID; a /128 where the file gives an address.
+    /// The SID; a /128 where the file gives an address, and with NEXT-CSID a prefix of its
+    /// [`structure`](Self::structure)'s length.
     pub sid: Ipv6Net,
     /// What is done with packets to it.
     pub behavior: Behavior,
-    /// Variations of End, End.X and End.T; none for the others.
+    /// Variations: NEXT-CSID of any behavior, the others of End, End.X and End.T.
     pub flavors: Flavors,
+    /// How the SID is divided; with NEXT-CSID only.
+    pub structure: Option<Structure>,
+}
+
+/// How a SID is divided (RFC 8986, 3.1; RFC 9800, 4). What is left of the 128 bits is the argument,
+/// at least one bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Structure {
+    /// Bits of the SID block, at least 1.
+    pub block_bits: u8,
+    /// Bits of the node; 0 where the compressed SID is local to this node.
+    pub node_bits: u8,
+    /// Bits of the function; together with those of the node at least 1.
+    pub function_bits: u8,
+}
+
+impl Structure {
+    /// Bits of the compressed SID: node and function.
+    pub fn csid_bits(self) -> u8 {
+        self.node_bits + self.function_bits
+    }
+
+    /// Bits that are left for the argument.
+    pub fn argument_bits(self) -> u8 {
+        128 - self.block_bits - self.csid_bits()
+    }
 }
 
 /// An endpoint behavior with its parameters (RFC 8986, section 4). Displays as the RFC spells it.
@@ -197,7 +232,7 @@ pub enum Behavior {
     },
 }
 
-/// Flavors of End, End.X and End.T (RFC 8986, 4.16). Displays as `PSP, USD`.
+/// Flavors of SIDs (RFC 8986, 4.16; RFC 9800, 4.1). Displays as `PSP, USD`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flavors {
     /// Penultimate Segment Pop of the SRH.
@@ -206,6 +241,8 @@ pub struct Flavors {
     pub usp: bool,
     /// Ultimate Segment Decapsulation.
     pub usd: bool,
+    /// The address is a container of compressed SIDs.
+    pub next_csid: bool,
 }
 
 /// `[[policy]]`: what to encapsulate packets with.
@@ -224,8 +261,11 @@ pub struct Policy {
 /// One way of a policy through the network.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentList {
-    /// First to last; at least one.
+    /// SIDs, first to last; where nodes are named, none until they are found in the topology.
     pub segs: Vec<Ipv6Addr>,
+    /// Names or router IDs of nodes, or SIDs, first to last, each of which is one segment; none
+    /// where there are SIDs only.
+    pub via: Vec<String>,
     /// Share of the flows, 1 to 255, relative to the other lists.
     pub weight: u8,
 }
@@ -283,8 +323,6 @@ pub struct Neighbor {
 }
 
 /// `[source.*]`: where routes come from besides the file.
-///
-/// This version checks `[source.bgp-ls]` but does nothing with it, and warns so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `[source.kernel]`
@@ -298,37 +336,6 @@ pub struct Sources {
 pub struct KernelSource {
     /// Tables to mirror; at least one, each once. Default: the main table.
     pub tables: Vec<Table>,
-}
-
-/// `[source.bgp-ls]`: learn the topology from a BGP-LS session (RFC 9552, RFC 9514).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BgpLsSource {
-    /// Which side opens the session.
-    pub session: BgpSession,
-    /// Our AS number.
-    pub local_as: u32,
-    /// The other side's; default: the same.
-    pub peer_as: u32,
-    /// Our node in the topology.
-    pub router_id: RouterId,
-}
-
-/// Which side opens a BGP session, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BgpSession {
-    /// We connect to this address; the port is 179 where the file gives none.
-    Peer(SocketAddr),
-    /// We listen on this address; the port is 179 where the file gives none.
-    Listen(SocketAddr),
-}
-
-/// How an IGP names a node: `0000.0000.0001` or `192.0.2.1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouterId {
-    /// IS-IS system ID.
-    Isis([u8; 6]),
-    /// OSPF router ID.
-    Ospf(Ipv4Addr),
 }
 
 /// A routing table (VRF), numbered as in Linux; never 0. Displays as `main`, or its number.
@@ -493,6 +500,14 @@ impl Headend {
     }
 }
 
+impl SegmentList {
+    /// How many segments it has; at least one.
+    #[allow(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.segs.len() + self.via.len()
+    }
+}
+
 impl Config {
     /// The interface of this name.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
@@ -507,21 +522,14 @@ impl Config {
 
 impl fmt::Display for Flavors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = [("PSP", self.psp), ("USP", self.usp), ("USD", self.usd)]
-            .into_iter()
-            .filter_map(|(name, set)| set.then_some(name))
-            .collect();
+        let flavors = [
+            ("PSP", self.psp),
+            ("USP", self.usp),
+            ("USD", self.usd),
+            ("NEXT-CSID", self.next_csid),
+        ];
+        let names: Vec<_> =
+            flavors.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
         f.pad(&names.join(", "))
-    }
-}
-
-impl fmt::Display for RouterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Isis([a, b, c, d, e, g]) => {
-                write!(f, "{a:02x}{b:02x}.{c:02x}{d:02x}.{e:02x}{g:02x}")
-            }
-            Self::Ospf(address) => write!(f, "{address}"),
-        }
     }
 }

@@ -4,11 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Facts, interface_ref, is_empty_list, report_link_local};
+use super::{Facts, interface_ref, is_empty_list, link_state, report_link_local};
 use crate::item::{At, Item, NEXT_HOP, SOURCE_BGP_LS, SOURCE_KERNEL, join};
-use crate::model::{
-    BgpLsSource, BgpSession, KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table,
-};
+use crate::model::{KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table};
 use crate::read;
 use crate::report::Diagnostic;
 
@@ -163,16 +161,8 @@ pub(super) fn neighbor(item: &Item<'_>, facts: &mut Facts) -> Option<Neighbor> {
 pub(super) fn sources(item: &Item<'_>) -> Sources {
     Sources {
         kernel: item.table("kernel", &SOURCE_KERNEL).map(|item| kernel(&item)),
-        bgp_ls: item.table("bgp-ls", &SOURCE_BGP_LS).and_then(|item| bgp_ls(&item)),
+        bgp_ls: item.table("bgp-ls", &SOURCE_BGP_LS).and_then(|item| link_state::bgp_ls(&item)),
     }
-}
-
-fn report_ignored(item: &Item<'_>, name: &str) {
-    item.push(
-        Diagnostic::warning(format!("[source.{name}] is not yet supported by this version"))
-            .at(item.header(), "ignored")
-            .help("routes come from this file only; write them as [[route]]"),
-    );
 }
 
 fn kernel(item: &Item<'_>) -> KernelSource {
@@ -199,36 +189,4 @@ fn kernel(item: &Item<'_>) -> KernelSource {
         }
     }
     KernelSource { tables: tables.into_iter().map(|table| table.value).collect() }
-}
-
-fn bgp_ls(item: &Item<'_>) -> Option<BgpLsSource> {
-    report_ignored(item, "bgp-ls");
-    let peer = item.get("peer", read::bgp_addr);
-    let listen = item.get("listen", read::bgp_addr);
-    match (item.value("peer"), item.value("listen")) {
-        (Some(peer), Some(listen)) => item.push(
-            listen
-                .error("`peer` and `listen` exclude each other", "")
-                .at(peer.span(), "")
-                .help("keep `peer` to open the session from here, `listen` to wait for it"),
-        ),
-        (None, None) => item.push(
-            Diagnostic::error("[source.bgp-ls] has neither `peer` nor `listen`")
-                .at(item.header(), "one of them is missing here")
-                .help("add a line such as peer = \"[fc00::9]:179\""),
-        ),
-        _ => {}
-    }
-    let as_number = read::number(1..=u32::MAX);
-    let local_as = item.require("local-as", "65000", &as_number);
-    let peer_as = item.get("peer-as", &as_number);
-    let router_id = item.require("router-id", "\"0000.0000.0001\"", read::router_id);
-    let session = peer.map(BgpSession::Peer).or(listen.map(BgpSession::Listen))?;
-    let local_as = local_as?.value;
-    Some(BgpLsSource {
-        session,
-        local_as,
-        peer_as: peer_as.unwrap_or(local_as),
-        router_id: router_id?.value,
-    })
 }

@@ -2,9 +2,12 @@
 
 use std::net::Ipv6Addr;
 
+use super::structure::{report_needless, structure};
 use super::{Facts, interface_ref, is_empty_list, report_link_local};
 use crate::HEADROOM;
-use crate::behaviors::{self, ENDPOINTS, Endpoint, Named, OTHER_FLAVORS, PARAMS, Params};
+use crate::behaviors::{
+    self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
+};
 use crate::item::{At, Item, LIST, Value, join, nearest};
 use crate::model::{Flavors, Headend, LocalSid, Locator, Policy, SegmentList};
 use crate::read;
@@ -76,23 +79,41 @@ pub(super) fn locator(item: &Item<'_>, facts: &mut Facts) -> Option<Locator> {
     Some(Locator { name: name?.value, prefix: prefix.value, block_bits, node_bits, function_bits })
 }
 
-pub(super) fn sid(item: &Item<'_>, facts: &mut Facts) -> Option<LocalSid> {
-    let sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
-    facts.sids.extend(sid.clone());
+pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> Option<LocalSid> {
+    let mut sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
     let endpoint = item.require("behavior", "\"End\"", endpoint);
     let nh6 = item.get_at("nh6", read::ipv6_unicast);
     let nh4 = item.get("nh4", read::ipv4_unicast);
     let interface = interface_ref(item, facts);
     let table = item.get("table", read::table);
-    let flavors = flavors(item);
+    let listed = flavors(item);
+    let has = |name| listed.iter().any(|flavor| flavor.value == name);
+    let flavors =
+        Flavors { psp: has("PSP"), usp: has("USP"), usd: has("USD"), next_csid: has(NEXT_CSID) };
+    let mut divided = None;
+    if !flavors.next_csid {
+        report_needless(item);
+    } else if let Some(sid) = &mut sid {
+        // A locator with an error is no reason for another.
+        let all_locators = locators.len() == facts.locator_prefixes.len();
+        divided = structure(item, sid, locators, all_locators);
+        sid.value = divided.map_or(sid.value, |(prefix, _)| prefix);
+        facts.csids.insert(sid.value);
+    }
+    facts.sids.extend(sid.clone());
     let endpoint = endpoint?;
     report_params(item, &endpoint);
+    report_flavors(item, &endpoint, &listed);
     if takes(endpoint.value, "interface") {
         report_link_local(item, nh6.as_ref());
     }
     let params = Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table };
     let behavior = (endpoint.value.build)(params)?;
-    Some(LocalSid { sid: sid?.value, behavior, flavors })
+    let structure = divided.map(|(_, structure)| structure);
+    if flavors.next_csid && structure.is_none() {
+        return None;
+    }
+    Some(LocalSid { sid: sid?.value, behavior, flavors, structure })
 }
 
 fn takes(endpoint: &Endpoint, key: &str) -> bool {
@@ -101,22 +122,14 @@ fn takes(endpoint: &Endpoint, key: &str) -> bool {
 
 /// Reports keys that the behavior needs and has not, or has and does not take.
 fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
-    let At { value: Endpoint { name, required, allowed, flavors, .. }, span } = endpoint;
+    let At { value: Endpoint { name, required, allowed, .. }, span } = endpoint;
     let mut taken: Vec<_> = required.iter().chain(*allowed).map(|key| format!("`{key}`")).collect();
-    if *flavors {
-        taken.push("`flavors`".to_owned());
-    }
-    let taken = match &*taken {
-        [] => format!("{name} takes no further keys"),
-        keys => format!("{name} takes {}", join(keys, "and")),
-    };
+    taken.push("`flavors`".to_owned());
+    let taken = format!("{name} takes {}", join(&taken, "and"));
     let refuse = |key: &'static str| {
         let Some(value) = item.value(key) else { return };
-        let other: Vec<_> = ENDPOINTS
-            .iter()
-            .filter(|other| takes(other, key) || (key == "flavors" && other.flavors))
-            .map(|other| other.name)
-            .collect();
+        let other: Vec<_> =
+            ENDPOINTS.iter().filter(|other| takes(other, key)).map(|other| other.name).collect();
         let found = value
             .error(format!("{name} does not take `{key}`"), "")
             .at(span.clone(), "the behavior")
@@ -127,9 +140,6 @@ fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
             found.help(format!("`{key}` is for {}", join(&other, "and")))
         });
     };
-    if !flavors {
-        refuse("flavors");
-    }
     for (key, example) in PARAMS {
         if required.contains(&key) && !item.has(key) {
             item.push(
@@ -143,7 +153,25 @@ fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
     }
 }
 
-fn flavors(item: &Item<'_>) -> Flavors {
+/// Reports flavors that the behavior does not take.
+fn report_flavors(item: &Item<'_>, endpoint: &At<&'static Endpoint>, listed: &[At<&str>]) {
+    let At { value: Endpoint { name, flavors, .. }, span } = endpoint;
+    for flavor in listed.iter().filter(|flavor| !flavors.contains(&flavor.value)) {
+        let others: Vec<_> = ENDPOINTS
+            .iter()
+            .filter(|other| other.flavors.contains(&flavor.value))
+            .map(|other| other.name)
+            .collect();
+        item.push(
+            Diagnostic::error(format!("{name} does not take the flavor {}", flavor.value))
+                .at(flavor.span.clone(), "")
+                .at(span.clone(), "the behavior")
+                .help(format!("{} is for {}", flavor.value, join(&others, "and"))),
+        );
+    }
+}
+
+fn flavors<'a>(item: &Item<'a>) -> Vec<At<&'a str>> {
     let list = item.list("flavors", flavor).map(|list| list.value).unwrap_or_default();
     for (index, flavor) in list.iter().enumerate() {
         if let Some(first) = list[..index].iter().find(|other| other.value == flavor.value) {
@@ -155,23 +183,22 @@ fn flavors(item: &Item<'_>) -> Flavors {
             );
         }
     }
-    let has = |name| list.iter().any(|flavor| flavor.value == name);
-    Flavors { psp: has("PSP"), usp: has("USP"), usd: has("USD") }
+    list
 }
 
 fn flavor<'a>(value: Value<'a>) -> Result<&'a str, Diagnostic> {
-    const KNOWN: [&str; 3] = ["PSP", "USP", "USD"];
     let text = value.toml().as_str().unwrap_or_default();
-    if KNOWN.contains(&text) {
+    if FLAVORS.contains(&text) {
         return Ok(text);
     }
-    let help = "`flavors` is a list of \"PSP\", \"USP\" and \"USD\"";
+    let names: Vec<_> = FLAVORS.iter().map(|name| format!("\"{name}\"")).collect();
+    let help = format!("`flavors` is a list of {}", join(&names, "and"));
     if OTHER_FLAVORS.contains(&text) {
         return Err(value
             .error(format!("flavor {text} is not supported by this version"), "")
             .help(help));
     }
-    let label = match nearest(text, KNOWN.iter().chain(OTHER_FLAVORS).copied()) {
+    let label = match nearest(text, FLAVORS.iter().chain(OTHER_FLAVORS).copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => value.kind().to_owned(),
     };
@@ -184,6 +211,9 @@ fn endpoint(value: Value<'_>) -> Result<&'static Endpoint, Diagnostic> {
     let help = format!("an endpoint behavior is {}", join(&names, "or"));
     match behaviors::named(name(value, &help)?) {
         Named::Endpoint(endpoint) => Ok(endpoint),
+        Named::WithCsid(plain) => Err(value
+            .error(format!("write {} as {plain}", name(value, &help)?), "")
+            .help(format!("behavior = \"{plain}\" and flavors = [\"{NEXT_CSID}\"]"))),
         Named::Headend(headend) => Err(value
             .error(format!("{headend} is a headend behavior"), "not for [[sid]]")
             .help(format!("headend behaviors go into [[policy]]; {help}"))),
@@ -246,6 +276,7 @@ pub(super) fn policy(
         }
     }
     facts.first_segs.extend(lists.iter().filter_map(|list| list.segs.first().cloned()));
+    facts.via.extend(lists.iter().flat_map(|list| list.via.iter().cloned()));
     let policy = Policy {
         name: name?.value,
         behavior: behavior?.value,
@@ -259,6 +290,7 @@ pub(super) fn policy(
 /// A segment list with its places.
 struct Listed {
     segs: Vec<At<Ipv6Addr>>,
+    via: Vec<At<String>>,
     weight: u8,
     span: Span,
 }
@@ -266,42 +298,62 @@ struct Listed {
 impl Listed {
     fn segment_list(&self) -> SegmentList {
         let segs = self.segs.iter().map(|seg| seg.value).collect();
-        SegmentList { segs, weight: self.weight }
+        let via = self.via.iter().map(|node| node.value.clone()).collect();
+        SegmentList { segs, via, weight: self.weight }
+    }
+
+    /// The places of its segments.
+    fn places(&self) -> Vec<&Span> {
+        let segs = self.segs.iter().map(|seg| &seg.span);
+        segs.chain(self.via.iter().map(|node| &node.span)).collect()
     }
 }
 
-/// The policy's segment lists, of `segs` or of `lists`.
+/// The policy's segment lists, of `segs`, of `via` or of `lists`.
 fn lists(item: &Item<'_>) -> Vec<Listed> {
-    match (item.value("segs"), item.value("lists")) {
-        (Some(segs), Some(lists)) => item.push(
-            lists
-                .error("`segs` and `lists` exclude each other", "")
-                .at(segs.span(), "")
-                .help("for one segment list keep `segs`; for several, put all into `lists`"),
-        ),
-        (None, None) => item.push(
+    let given: Vec<_> =
+        ["segs", "via", "lists"].into_iter().filter_map(|key| item.value(key)).collect();
+    match given[..] {
+        [] => item.push(
             Diagnostic::error("[[policy]] has no segments")
                 .at(item.header(), "`segs` is missing here")
-                .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]"),
+                .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]")
+                .help("or name nodes of the topology: via = [\"r2\", \"fc00:0:3:d6::\"]"),
         ),
-        (None, Some(lists)) if is_empty_list(lists) => item.push(
+        [lists] if lists.key == "lists" && is_empty_list(lists) => item.push(
             lists
                 .error("`lists` names no segment list", "empty")
                 .help("write lists = [ { segs = [\"fc00:0:2:e::\"], weight = 1 } ]"),
         ),
-        _ => {}
+        [_] => {}
+        [ref others @ .., lists] => {
+            let names: Vec<_> = given.iter().map(|value| value.name()).collect();
+            let found = lists.error(format!("{} exclude each other", join(&names, "and")), "");
+            let found = others.iter().fold(found, |found, other| found.at(other.span(), ""));
+            item.push(match lists.key {
+                "lists" => found
+                    .help("for one segment list keep `segs`; for several, put all into `lists`"),
+                _ => found.help("keep `segs` to write SIDs, `via` to have them found by nodes"),
+            });
+        }
     }
-    let mut all: Vec<_> = segs(item, 1).into_iter().collect();
+    let mut all: Vec<_> = segs(item, 1).into_iter().chain(via(item, 1)).collect();
     for item in item.tables("lists", &LIST) {
         let weight = item.get("weight", read::number(1..=u8::MAX)).unwrap_or(1);
-        if !item.has("segs") {
-            item.push(
+        match (item.value("segs"), item.value("via")) {
+            (None, None) => item.push(
                 Diagnostic::error("a segment list has no `segs`")
                     .at(item.header(), "`segs` is missing here")
                     .help("write { segs = [\"fc00:0:2:e::\"], weight = 1 }"),
-            );
+            ),
+            (Some(segs), Some(via)) => item.push(
+                via.error("`segs` and `via` exclude each other", "")
+                    .at(segs.span(), "")
+                    .help("keep `segs` to write SIDs, `via` to have them found by nodes"),
+            ),
+            _ => {}
         }
-        all.extend(segs(&item, weight));
+        all.extend(segs(&item, weight).into_iter().chain(via(&item, weight)));
     }
     all
 }
@@ -315,17 +367,30 @@ fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the SIDs to visit, first to last"),
         );
     }
-    Some(Listed { segs: list.value, weight, span: list.span })
+    Some(Listed { segs: list.value, via: Vec::new(), weight, span: list.span })
+}
+
+fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
+    let list = item.list("via", read::name)?;
+    if item.value("via").is_some_and(is_empty_list) {
+        item.push(
+            Diagnostic::error("`via` names no node")
+                .at(list.span.clone(), "empty")
+                .help("list the nodes to visit, first to last"),
+        );
+    }
+    Some(Listed { segs: Vec::new(), via: list.value, weight, span: list.span })
 }
 
 fn report_headroom(item: &Item<'_>, behavior: Headend, list: &Listed) {
-    let overhead = behavior.overhead(list.segs.len());
-    let too_many = (1..=list.segs.len()).find(|n| behavior.overhead(*n) > HEADROOM);
+    let places = list.places();
+    let overhead = behavior.overhead(places.len());
+    let too_many = (1..=places.len()).find(|n| behavior.overhead(*n) > HEADROOM);
     let Some(too_many) = too_many else { return };
     let most = too_many - 1;
     item.push(
-        Diagnostic::error(format!("{} segments do not fit in front of a packet", list.segs.len()))
-            .at(list.segs[most].span.clone(), "one too many")
+        Diagnostic::error(format!("{} segments do not fit in front of a packet", places.len()))
+            .at(places[most].clone(), "one too many")
             .help(format!("{behavior} can carry at most {most} segments"))
             .help(format!("this list adds {overhead} bytes, and there is room for {HEADROOM}")),
     );

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sidewinder_config::Behavior;
+use sidewinder_config::{self as config, Behavior};
 use sidewinder_dataplane::counters::Traffic;
 use sidewinder_dataplane::fib::nexthop::State;
 use sidewinder_dataplane::frame::FRAME_SIZE;
@@ -14,6 +14,7 @@ use sidewinder_dataplane::verdict::Reason;
 use super::What;
 use crate::control::daemon::Daemon;
 use crate::control::rib::{self, Key, Standing, Target};
+use crate::control::{Control, InstalledPolicy};
 use crate::source::static_;
 
 /// Packets and bytes.
@@ -118,6 +119,9 @@ pub struct Sid {
     pub flavors: Vec<String>,
     /// The code point at IANA.
     pub code_point: u16,
+    /// How the SID is divided, with NEXT-CSID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Structure>,
     /// The next hop, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<IpAddr>,
@@ -131,6 +135,31 @@ pub struct Sid {
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// How a SID is divided: bits of each part (RFC 9800, section 4).
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Structure {
+    /// The SID block.
+    pub block_bits: u8,
+    /// The node; 0 for a local compressed SID.
+    pub node_bits: u8,
+    /// The function.
+    pub function_bits: u8,
+    /// The argument: compressed SIDs to come.
+    pub argument_bits: u8,
+}
+
+impl From<sidewinder_config::Structure> for Structure {
+    fn from(said: sidewinder_config::Structure) -> Self {
+        Self {
+            block_bits: said.block_bits,
+            node_bits: said.node_bits,
+            function_bits: said.function_bits,
+            argument_bits: said.argument_bits(),
+        }
+    }
 }
 
 /// A route.
@@ -156,7 +185,8 @@ pub struct Route {
     /// Whether workers use it.
     pub installed: bool,
     /// Why they use it, or do not: `best`, `left-to-kernel`, `next-hop-unresolved`,
-    /// `interface-unknown`, `policy-unknown`, `worse-distance`, `worse-metric` or `worse-source`.
+    /// `interface-unknown`, `policy-unknown`, `policy-unresolved`, `worse-distance`, `worse-metric`
+    /// or `worse-source`.
     pub standing: String,
     /// Why it is left to the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +242,12 @@ pub struct Policy {
 pub struct List {
     /// The segments, first to last.
     pub segs: Vec<String>,
+    /// The nodes that they were found by, where the file names nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
+    /// Why there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved: Option<String>,
     /// Its share of the flows.
     pub weight: u8,
     /// Bytes it adds to a packet.
@@ -260,6 +296,7 @@ pub fn show(daemon: &Daemon, what: What) -> anyhow::Result<serde_json::Value> {
         What::Policies => serde_json::to_value(policies(daemon))?,
         What::Neighbors => serde_json::to_value(neighbors(daemon))?,
         What::Sources => serde_json::to_value(sources(daemon))?,
+        What::Topology => serde_json::to_value(daemon.link_state.topology())?,
         What::Drops => serde_json::to_value(drops(daemon))?,
     })
 }
@@ -361,6 +398,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 behavior: sid.said.behavior.to_string(),
                 flavors: flavors.names().into_iter().map(Into::into).collect(),
                 code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
+                structure: sid.said.structure.map(Into::into),
                 next_hop: hop.as_ref().map(|hop| hop.address),
                 interface: interface_of(&sid.said.behavior),
                 table: static_::table(&sid.said.behavior)
@@ -423,33 +461,49 @@ pub fn sources(daemon: &Daemon) -> Vec<Source> {
         .collect()
 }
 
-/// The policies.
+/// The policies: those of the file, also where they have no segments, then the others.
 pub fn policies(daemon: &Daemon) -> Vec<Policy> {
-    daemon
-        .control
-        .all_policies()
-        .map(|policy| Policy {
-            name: policy.said.name.clone(),
-            behavior: policy.said.behavior.to_string(),
-            source: policy.said.source.to_string(),
-            lists: policy
-                .said
-                .lists
-                .iter()
-                .zip(&policy.counters)
-                .map(|(list, counters)| {
-                    let Traffic { packets, bytes } = counters.get();
-                    List {
-                        segs: list.segs.iter().map(ToString::to_string).collect(),
-                        weight: list.weight,
-                        overhead: policy.said.behavior.overhead(list.segs.len()),
-                        packets,
-                        bytes,
-                    }
-                })
-                .collect(),
-        })
-        .collect()
+    let control = &daemon.control;
+    let describe = |said: &config::Policy, installed: Option<&InstalledPolicy>| Policy {
+        name: said.name.clone(),
+        behavior: said.behavior.to_string(),
+        source: said.source.to_string(),
+        lists: said.lists.iter().map(|list| segment_list(control, said, list, installed)).collect(),
+    };
+    let named = control.config.policies.iter();
+    let named = named.map(|said| describe(said, control.policies.get(&said.name)));
+    let inline = control.inline_policies().map(|policy| describe(&policy.said, Some(policy)));
+    named.chain(inline).collect()
+}
+
+fn segment_list(
+    control: &Control,
+    said: &config::Policy,
+    list: &config::SegmentList,
+    installed: Option<&InstalledPolicy>,
+) -> List {
+    let found = installed.and_then(|installed| {
+        let known = installed.said.lists.iter().zip(&installed.counters);
+        let is = |other: &config::SegmentList| {
+            other.via == list.via && (!list.via.is_empty() || other.segs == list.segs)
+        };
+        known.into_iter().find(|(other, _)| is(other))
+    });
+    let segs = found.map_or(&list.segs, |(list, _)| &list.segs);
+    let Traffic { packets, bytes } = found.map(|(_, c)| c.get()).unwrap_or_default();
+    let unresolved = match list.via.is_empty() {
+        true => None,
+        false => control.unresolved(&list.via).map(Into::into),
+    };
+    List {
+        segs: segs.iter().map(ToString::to_string).collect(),
+        via: list.via.clone(),
+        unresolved,
+        weight: list.weight,
+        overhead: said.behavior.overhead(list.len()),
+        packets,
+        bytes,
+    }
 }
 
 /// The neighbours that packets are sent to.

@@ -20,6 +20,7 @@ use super::{Control, Difference, startup};
 use crate::api::{self, Command, Metrics};
 use crate::kernel::{Event, Extent, Kernel};
 use crate::source::kernel::{Doubts, Mirror};
+use crate::source::link_state::LinkState;
 
 /// How long to wait before a publication is tried again because a worker was still reading.
 const RETRY: Duration = Duration::from_micros(200);
@@ -40,6 +41,8 @@ pub struct Daemon {
     pub workers: Vec<Running>,
     /// The XDP programs.
     pub steering: Steering,
+    /// The topology.
+    pub link_state: LinkState,
     kernel: Kernel,
     /// The kernel as a source, where the file asks for it.
     mirror: Option<Mirror>,
@@ -119,7 +122,12 @@ impl Daemon {
             };
             control.bound.insert(port.name.to_string(), index);
         }
+        let mut link_state = LinkState::default();
+        link_state.configure(&control.config).await?;
+        link_state.observe(kernel.view(), &control);
+        link_state.run(&mut control);
         let mirror = mirror_routes(&mut kernel, &mut control).await?;
+        control.reconcile();
         // The programs pass everything to the kernel until there are sockets; who lacks a
         // privilege is told so here.
         let mut steering = Steering::attach(&mut control)?;
@@ -138,6 +146,7 @@ impl Daemon {
             control,
             workers,
             steering,
+            link_state,
             kernel,
             mirror,
             wishes,
@@ -155,6 +164,7 @@ impl Daemon {
         let result = self.look_after().await;
         info!("stopping");
         workers::stop(&mut self.workers);
+        self.link_state.stop().await;
         // Fails only where the kernel has forgotten them already.
         let _ = self.kernel.release_all();
         result
@@ -179,10 +189,16 @@ impl Daemon {
                             warn!("the kernel's notifications came too fast: read everything anew");
                         }
                         self.follow(&events);
+                        self.link_state.observe(self.kernel.view(), &self.control);
                         self.settle().await;
                     }
                     Err(error) => warn!("{error}"),
                 },
+                () = self.link_state.due() => {
+                    self.link_state.run(&mut self.control);
+                    self.control.reconcile();
+                    self.settle().await;
+                }
                 Some(command) = self.commands.recv() => self.answer(command).await,
                 wishes = self.wishes.next() => self.solicit(&wishes),
                 _ = retry.tick() => self.retry(),
@@ -207,7 +223,7 @@ impl Daemon {
                 }
                 None => "off",
             },
-            Source::LinkState => "off",
+            Source::LinkState => return (self.link_state.state(), self.link_state.details()),
         };
         (state.into(), serde_json::Map::new())
     }
@@ -233,6 +249,7 @@ impl Daemon {
         let Command { request, reply } = command;
         let result = match request {
             api::Request::Show { what } => api::show::show(self, what),
+            api::Request::Draw { format } => Ok(self.link_state.draw(format).into()),
             api::Request::Reload => match self.reload().await {
                 Ok(difference) => serde_json::to_value(difference).map_err(Into::into),
                 Err(error) => Err(error),
@@ -261,11 +278,14 @@ impl Daemon {
         if let Some(hindrance) = startup::needs_restart(&self.control.config, &config) {
             anyhow::bail!("{hindrance}: this takes effect by a restart of the daemon only");
         }
+        self.link_state.configure(&config).await?;
         let before = mirrored(&self.control.config);
         let difference = self.control.configure(config, self.kernel.view());
         if before != mirrored(&self.control.config) {
             self.mirror_anew()?;
         }
+        self.link_state.run(&mut self.control);
+        self.control.reconcile();
         self.settle().await;
         Ok(difference)
     }
@@ -305,6 +325,13 @@ impl Daemon {
     /// Asks again for neighbours that are needed, and gives up those that packets were for and
     /// that are not there; what is there is wanted by its route.
     fn retry(&mut self) {
+        let ports = self.control.ports.iter();
+        self.link_state.sample(ports.map(|(port, found)| {
+            let sent = self.workers.iter().filter_map(|worker| {
+                Some(worker.counters.sent.get(usize::from(port))?.get().bytes)
+            });
+            (std::sync::Arc::clone(&found.name), sent.sum())
+        }));
         if let Err(error) = self.kernel.retry_unresolved() {
             warn!("{error}");
         }

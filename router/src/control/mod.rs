@@ -58,6 +58,8 @@ pub struct Control {
     pub sids: BTreeMap<Key, InstalledSid>,
     /// Policies of the file, by name.
     pub policies: BTreeMap<String, InstalledPolicy>,
+    /// Segments of lists that name nodes, or why there are none.
+    via: policies::Resolved,
     /// Policies that routes carry themselves.
     inline: HashMap<Arc<Policy>, InstalledPolicy>,
     /// Adjacencies and groups.
@@ -96,6 +98,8 @@ pub struct Difference {
     pub policies: usize,
     /// Neighbors added, changed or removed.
     pub neighbors: usize,
+    /// Nodes and links of the topology added, changed or removed.
+    pub topology: usize,
     /// Whether anything of [router], or of an interface, a locator or a source, changed.
     pub settings: bool,
 }
@@ -126,6 +130,7 @@ impl Control {
             rib: Rib::default(),
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
+            via: policies::Resolved::new(),
             inline: HashMap::new(),
             nexthops: NextHops::new(Arc::clone(&health)),
             writer: Writer::new(health),
@@ -161,7 +166,12 @@ impl Control {
             neighbors: differences(&old.neighbors, &config.neighbors, |neighbor| {
                 (neighbor.address, &neighbor.interface)
             }),
+            topology: differences(&old.nodes, &config.nodes, |node| &node.name)
+                + differences(&old.links, &config.links, |link| {
+                    (&link.from, &link.to, link.local, link.remote)
+                }),
             settings: old.router != config.router
+                || old.sources != config.sources
                 || old.interfaces != config.interfaces
                 || old.locators != config.locators
                 || old.sources != config.sources,

@@ -1,9 +1,11 @@
 //! Policies on their way to the workers: those of the file, which have a name, and those that
 //! routes carry themselves.
 
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use sidewinder_config::Policy;
+use sidewinder_config::{Policy, RouteAction};
 use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
 use sidewinder_dataplane::counters::PacketCounters;
 use sidewinder_dataplane::fib::entry::{Entry, PolicyId, TableIndex};
@@ -26,7 +28,50 @@ pub struct InstalledPolicy {
     users: usize,
 }
 
+/// Segments by the nodes that are named, or why there are none.
+pub type Resolved = BTreeMap<Vec<String>, Result<Vec<Ipv6Addr>, String>>;
+
 impl Control {
+    /// Takes the segments of lists that name nodes. What is different then has to be
+    /// [reconciled](Self::reconcile).
+    pub fn resolve_via(&mut self, via: Resolved) {
+        if via == self.via {
+            return;
+        }
+        self.via = via;
+        self.apply_policies();
+        let routes = self.config.routes.iter();
+        let steered = routes.filter(|route| matches!(route.action, RouteAction::Policy(_)));
+        let keys = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
+        self.rib.touch(keys);
+    }
+
+    /// Why a list that names nodes has no segments.
+    pub fn unresolved(&self, via: &[String]) -> Option<&str> {
+        match self.via.get(via) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(why),
+            None => Some("the topology is not known yet"),
+        }
+    }
+
+    /// A policy with the segments of its nodes, without the lists that have none; `None` if none
+    /// has.
+    fn resolved(&self, said: &Policy) -> Option<Policy> {
+        let mut policy = said.clone();
+        policy.lists.retain_mut(|list| {
+            if list.via.is_empty() {
+                return true;
+            }
+            match self.via.get(&list.via) {
+                Some(Ok(segments)) => list.segs.clone_from(segments),
+                Some(Err(_)) | None => return false,
+            }
+            true
+        });
+        (!policy.lists.is_empty()).then_some(policy)
+    }
+
     /// The entry of the policy of this name.
     pub(super) fn policy(&self, name: &str) -> Option<Entry> {
         self.policies.get(name).map(|policy| Entry::encap(policy.id))
@@ -56,33 +101,36 @@ impl Control {
         }
     }
 
-    /// Every policy: those of the file by name, then the others.
-    pub fn all_policies(&self) -> impl Iterator<Item = &InstalledPolicy> {
+    /// Policies that routes carry themselves, by name.
+    pub fn inline_policies(&self) -> impl Iterator<Item = &InstalledPolicy> {
         let mut inline: Vec<_> = self.inline.values().collect();
         inline.sort_by(|a, b| a.said.name.cmp(&b.said.name));
-        self.policies.values().chain(inline)
+        inline.into_iter()
     }
 
     /// Brings the policies in line with the file.
     pub(super) fn apply_policies(&mut self) {
-        let config = &self.config;
+        let wanted: BTreeMap<String, Policy> = self
+            .config
+            .policies
+            .iter()
+            .filter_map(|said| Some((said.name.clone(), self.resolved(said)?)))
+            .collect();
         let gone: Vec<String> =
-            self.policies.keys().filter(|name| config.policy(name).is_none()).cloned().collect();
+            self.policies.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in gone {
             if let Some(policy) = self.policies.remove(&name) {
                 self.remove_policy(&policy);
             }
         }
         let hop_limit = self.config.router.encap_hop_limit;
-        let changed: Vec<Arc<Policy>> = self
-            .config
-            .policies
-            .iter()
+        let changed: Vec<Arc<Policy>> = wanted
+            .into_values()
             .filter(|said| {
                 let old = self.policies.get(&said.name);
-                old.is_none_or(|old| *old.said != **said || old.hop_limit != hop_limit)
+                old.is_none_or(|old| *old.said != *said || old.hop_limit != hop_limit)
             })
-            .map(|said| Arc::new(said.clone()))
+            .map(Arc::new)
             .collect();
         for said in changed {
             let old = self.policies.remove(&said.name);
@@ -120,13 +168,16 @@ impl Control {
                     self.policy_ids - 1
                 },
             );
-        // A segment list that stays keeps its counters.
+        // A segment list that stays keeps its counters; one that names nodes does so whatever its
+        // segments are.
         let counters: Vec<_> = said
             .lists
             .iter()
             .map(|list| {
                 let before = old.as_ref().and_then(|old| {
-                    let same = |other: &&sidewinder_config::SegmentList| other.segs == list.segs;
+                    let same = |other: &&sidewinder_config::SegmentList| {
+                        other.via == list.via && (other.segs == list.segs || !list.via.is_empty())
+                    };
                     let index = old.said.lists.iter().position(|other| same(&other))?;
                     old.counters.get(index).cloned()
                 });

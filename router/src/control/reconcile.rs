@@ -113,6 +113,9 @@ impl Control {
             },
             Target::Policy(name) => match self.policy(name) {
                 Some(entry) => Compiled::best(entry),
+                None if self.config.policy(name).is_some() => {
+                    Compiled::not(Standing::PolicyUnresolved)
+                }
                 None => Compiled::not(Standing::PolicyUnknown),
             },
             Target::Encap(policy) => {

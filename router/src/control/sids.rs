@@ -72,6 +72,7 @@ impl Control {
                 prefix_len: prefix.prefix_len(),
                 behavior,
                 flavors: static_::flavors(said.flavors),
+                csid: static_::csid(said.structure),
                 group: group.unwrap_or(0),
                 table,
                 counters: Arc::clone(&counters),

@@ -314,7 +314,12 @@ fn any_source_has_sids_and_policies() {
     let local = |sid: &str, behavior| {
         let sid = sid.parse().unwrap();
         let flavors = sidewinder_config::Flavors::default();
-        Target::Sid(Arc::new(sidewinder_config::LocalSid { sid, behavior, flavors }))
+        Target::Sid(Arc::new(sidewinder_config::LocalSid {
+            sid,
+            behavior,
+            flavors,
+            structure: None,
+        }))
     };
     let end_dt6 = sidewinder_config::Behavior::EndDt6 { table: sidewinder_config::Table(7) };
     announce(&mut control, "fc00:0:1:d6::/128", local("fc00:0:1:d6::/128", end_dt6.clone()));
@@ -329,6 +334,7 @@ fn any_source_has_sids_and_policies() {
             behavior: sidewinder_config::Headend::HEncaps,
             lists: vec![sidewinder_config::SegmentList {
                 segs: vec![seg.parse().unwrap()],
+                via: Vec::new(),
                 weight: 1,
             }],
             source: "fc00::1".parse().unwrap(),
@@ -342,13 +348,13 @@ fn any_source_has_sids_and_policies() {
     assert!(matches!(entry, Action::Encap(_)));
     assert_eq!(lookup(&control, 254, "2001:db8:b::1"), entry, "equal ones are one");
     assert_eq!(lookup(&control, 254, "2001:db8:c::1"), entry);
-    assert_eq!(control.all_policies().count(), 1);
+    assert_eq!(control.inline_policies().count(), 1);
     announce(&mut control, "2001:db8:a::/48", Target::Encap(policy("fc00:0:3::")));
     assert_ne!(lookup(&control, 254, "2001:db8:c::1"), lookup(&control, 254, "2001:db8:b::1"));
     for prefix in ["2001:db8:c::/48", "2001:db8:b::/48", "2001:db8:a::/48"] {
         withdraw(&mut control, prefix);
     }
-    assert_eq!(control.all_policies().count(), 0);
+    assert_eq!(control.inline_policies().count(), 0);
     for prefix in ["fc00:0:1:d6::/128", "fc00:0:1:e::/128"] {
         withdraw(&mut control, prefix);
     }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use sidewinder_config::{Behavior as Said, Config, RouteAction};
+use sidewinder_config::{Behavior as Said, Config, RouteAction, Structure};
+use sidewinder_dataplane::behavior::csid::Layout;
 use sidewinder_dataplane::behavior::{Behavior, Flavors};
 use sidewinder_dataplane::fib::entry::Discard;
 
@@ -55,10 +56,22 @@ pub fn behavior(said: &Said) -> Behavior {
 
 /// The data plane's word for flavors.
 pub fn flavors(said: sidewinder_config::Flavors) -> Flavors {
-    [(said.psp, Flavors::PSP), (said.usp, Flavors::USP), (said.usd, Flavors::USD)]
-        .into_iter()
-        .filter(|(set, _)| *set)
-        .fold(Flavors::NONE, |flavors, (_, flavor)| flavors.with(flavor))
+    let all = [
+        (said.psp, Flavors::PSP),
+        (said.usp, Flavors::USP),
+        (said.usd, Flavors::USD),
+        (said.next_csid, Flavors::NEXT_CSID),
+    ];
+    let set = all.into_iter().filter(|(set, _)| *set);
+    set.fold(Flavors::NONE, |flavors, (_, flavor)| flavors.with(flavor))
+}
+
+/// The data plane's word for how a SID is divided.
+pub fn csid(said: Option<Structure>) -> Layout {
+    said.map_or_else(Layout::default, |said| Layout {
+        block_bits: said.block_bits,
+        csid_bits: said.csid_bits(),
+    })
 }
 
 /// The next hop of a behavior that has one.

@@ -45,6 +45,7 @@ folders! {
     h_encaps_red,
     host,
     icmp,
+    next_csid,
 }
 
 #[test]

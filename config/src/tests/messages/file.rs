@@ -100,7 +100,7 @@ name = "eth0"
     5 | [frobnicate]
       |  ^^^^^^^^^^ the file has no such key
       |
-      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor` and `source`
+      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor`, `source`, `node` and `link`
     ");
 }
 
@@ -261,14 +261,6 @@ fn sources() {
        | ^^^^^^^^^^^^^^^ `router-id` is missing here
        |
        = help: add a line such as router-id = "0000.0000.0001"
-
-    warning: [source.bgp-ls] is not yet supported by this version
-      --> r1.toml:13:1
-       |
-    13 | [source.bgp-ls]
-       | ^^^^^^^^^^^^^^^ ignored
-       |
-       = help: routes come from this file only; write them as [[route]]
     "#);
 }
 
@@ -324,14 +316,6 @@ router-id = "1"
        |             ^^^
        |
        = help: write an IS-IS system ID, "0000.0000.0001", or an OSPF router ID, "192.0.2.1"
-
-    warning: [source.bgp-ls] is not yet supported by this version
-      --> r1.toml:14:1
-       |
-    14 | [source.bgp-ls]
-       | ^^^^^^^^^^^^^^^ ignored
-       |
-       = help: routes come from this file only; write them as [[route]]
     "#);
 }
 
@@ -388,7 +372,7 @@ colour = "red"
     15 | colour = "red"
        | ^^^^^^ [[sid]] has no such key
        |
-       = help: [[sid]] takes `sid`, `behavior`, `flavors`, `nh6`, `nh4`, `interface`, `table` and `policy`
+       = help: [[sid]] takes `sid`, `behavior`, `flavors`, `nh6`, `nh4`, `interface`, `table`, `policy`, `block-bits`, `node-bits` and `function-bits`
 
     warning: SID fc00:9:: is outside every locator
       --> r1.toml:13:7

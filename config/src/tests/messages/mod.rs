@@ -1,5 +1,6 @@
 //! Every kind of message, as it is shown.
 
+mod csid;
 mod file;
 mod load;
 mod locator;
@@ -7,3 +8,4 @@ mod policy;
 mod route;
 mod router;
 mod sid;
+mod topology;

@@ -307,7 +307,7 @@ behavior = "End.DT6"
     18 | nh6 = "fc00::1"
        |       ^^^^^^^^^
        |
-       = help: End.DX4 takes `nh4` and `interface`
+       = help: End.DX4 takes `nh4`, `interface` and `flavors`
        = help: `nh6` is for End.X and End.DX6
 
     error: End.DT6 needs `table`
@@ -356,17 +356,16 @@ flavors = ["PSP"]
        |
        = help: End takes `flavors`
 
-    error: End.DT6 does not take `flavors`
-      --> r1.toml:21:11
+    error: End.DT6 does not take the flavor PSP
+      --> r1.toml:21:12
        |
     19 | behavior = "End.DT6"
        |            --------- the behavior
     20 | table = "main"
     21 | flavors = ["PSP"]
-       |           ^^^^^^^
+       |            ^^^^^
        |
-       = help: End.DT6 takes `table`
-       = help: `flavors` is for End, End.X and End.T
+       = help: PSP is for End, End.X and End.T
     "#);
 }
 
@@ -382,21 +381,13 @@ sid = "fc00:0:1:2::"
 behavior = "End"
 flavors = "PSP"
 "#), @r#"
-    error: flavor NEXT-CSID is not supported by this version
-      --> r1.toml:15:19
-       |
-    15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
-       |                   ^^^^^^^^^^^
-       |
-       = help: `flavors` is a list of "PSP", "USP" and "USD"
-
     error: not a flavor
       --> r1.toml:15:32
        |
     15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
        |                                ^^^^^ did you mean "USD"?
        |
-       = help: `flavors` is a list of "PSP", "USP" and "USD"
+       = help: `flavors` is a list of "PSP", "USP", "USD" and "NEXT-CSID"
 
     error: not a flavor
       --> r1.toml:15:39
@@ -404,7 +395,7 @@ flavors = "PSP"
     15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
        |                                       ^ a whole number
        |
-       = help: `flavors` is a list of "PSP", "USP" and "USD"
+       = help: `flavors` is a list of "PSP", "USP", "USD" and "NEXT-CSID"
 
     error: flavor PSP is listed twice
       --> r1.toml:15:42

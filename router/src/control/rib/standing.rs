@@ -17,6 +17,8 @@ pub enum Standing {
     InterfaceUnknown,
     /// It is the best, and there is no policy of that name.
     PolicyUnknown,
+    /// It is the best, and nodes that its policy names are not in the topology.
+    PolicyUnresolved,
     /// There is a route with a lower administrative distance.
     WorseDistance,
     /// There is a route with the same distance and a lower metric, or with a lower metric from the
@@ -35,6 +37,7 @@ impl Standing {
             Self::NextHopUnresolved => "next-hop-unresolved",
             Self::InterfaceUnknown => "interface-unknown",
             Self::PolicyUnknown => "policy-unknown",
+            Self::PolicyUnresolved => "policy-unresolved",
             Self::WorseDistance => "worse-distance",
             Self::WorseMetric => "worse-metric",
             Self::WorseSource => "worse-source",

@@ -112,7 +112,7 @@ impl Translator<'_> {
                 Some(Encap::Seg6(Seg6 { mode: same, segs })) if *same == mode => {
                     // Weights of ours are smaller: the kernel's are seldom large.
                     let weight = leg.weight.clamp(1, u32::from(u8::MAX)) as u8;
-                    Ok(SegmentList { segs: segs.clone(), weight })
+                    Ok(SegmentList { segs: segs.clone(), via: Vec::new(), weight })
                 }
                 _ => Err(LeftToKernel::MixedNextHops),
             })
