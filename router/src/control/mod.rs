@@ -29,6 +29,7 @@ pub mod ports;
 pub mod rib;
 pub mod startup;
 pub mod steering;
+pub mod trace;
 pub mod workers;
 
 #[cfg(test)]
