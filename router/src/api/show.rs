@@ -565,7 +565,7 @@ pub fn drops(daemon: &Daemon) -> Vec<Drops> {
         .collect()
 }
 
-fn mac(mac: [u8; 6]) -> String {
+pub(crate) fn mac(mac: [u8; 6]) -> String {
     let [a, b, c, d, e, f] = mac;
     format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
