@@ -17,23 +17,33 @@
 //! `ends_as_it_should`: by the count, by the time-out, by Ctrl-C, and when the client dies; the next
 //! trace begins each time, and a second one at once is refused.
 //!
+//! `o_flag_is_copied`: packets with the O-flag in their SRH come out of r2's End as without it, and
+//! `trace --o-flag` then has those that were there before it was asked.
+//!
+//! `ping_and_traceroute_through_sids`: from the kernel of h1, which puts a segment list into its
+//! packets: ping of a SID of r3 by way of r2's End, and without a list; and traceroute along the list,
+//! in which each router, that of the SID on the way included, answers.
+//!
 //! `what_does_not_fit_is_said`: a flood is traced; what the client was told and what it is said to have
 //! missed is all that there was, and nothing is lost by it.
 
 use std::fs;
+use std::net::Ipv6Addr;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use sidewinder_tests::chain::{Chain, H2, Kind, Way};
+use sidewinder_tests::chain::{self, Chain, H1, H2, Kind, Way};
 use sidewinder_tests::command::Finished;
 use sidewinder_tests::lab::netns::Background;
-use sidewinder_tests::lab::{Sidewinder as Daemon, serial};
+use sidewinder_tests::lab::{Sidewinder as Daemon, Wire, serial, traffic};
 use sidewinder_tests::needs;
 use sidewinder_tests::outcome::Outcome;
-use sidewinder_tests::skip::Need::{AfXdp, Root, Sidewinder, Tool};
+use sidewinder_tests::packet::build::{self, Ipv6, Layer, Srh};
+use sidewinder_tests::packet::mac;
+use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
 
 /// The chain, and a ping from h1 to h2 that goes on for longer than any test.
 fn pinging() -> anyhow::Result<(Chain, Background)> {
@@ -232,6 +242,87 @@ fn ends_as_it_should() -> Outcome {
     assert!(timed.stderr.contains("the time was up"), "{timed:?}");
     assert!(started.elapsed() < Duration::from_secs(4));
     assert!(timed.stdout.contains("packet 1: "), "{timed:?}");
+    Ok(())
+}
+
+/// C-150: from the wire to the operator. C-151: nothing comes back to who sent them.
+#[test]
+fn o_flag_is_copied() -> Outcome {
+    needs!(Root, AfXdp, Sidewinder, Tool("ping"), Tool("ethtool"));
+    let _turn = serial();
+    let chain = Chain::new([Kind::Sidewinder; 3], Way::Plain)?;
+    traffic::ping(chain.lab.node("h1"), H2, 3)?;
+    let daemon = router(&chain, 2);
+    let refused = daemon.ask("trace --o-flag --timeout 1")?;
+    assert!(refused.stderr.contains("o-flag = \"copy\""), "{refused:?}");
+    let toml = chain::toml(2, Way::Plain);
+    daemon.reload(&toml.replace("[router]", "[router]\no-flag = \"copy\""))?;
+    let (h1, h2) = (Wire::open(chain.lab.node("h1"))?, Wire::open(chain.lab.node("h2"))?);
+    let way: [Ipv6Addr; 2] = ["fc00:0:2:e::".parse()?, H2.parse()?];
+    let mut arrived = Vec::new();
+    for flags in [0, 0x20, 0x20, 0x20] {
+        let srh = Srh { flags, ..Srh::starting(&way) };
+        let layers = [
+            Layer::Ipv6(Ipv6::new(H1.parse()?, way[0])),
+            Layer::Srh(srh),
+            Layer::Udp(4000, 4001, b"is it marked?".to_vec()),
+        ];
+        let frame = build::frame(mac("02:00:00:00:01:0a"), mac("02:00:00:00:00:01"), &layers);
+        h1.send("eth0", &frame)?;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let ours = loop {
+            let received = h2.receive(deadline)?.expect("the packet arrives");
+            if received.frame.ends_with(b"is it marked?") {
+                break received.frame;
+            }
+        };
+        assert_eq!(ours[14 + 40 + 5], flags);
+        arrived.push([&ours[..14 + 40 + 5], &ours[14 + 40 + 6..]].concat());
+    }
+    assert!(arrived.windows(2).all(|pair| pair[0] == pair[1]), "{arrived:x?}");
+    while let Some(received) = h1.receive(Instant::now() + Duration::from_millis(200))? {
+        // Neighbour discovery goes on; nothing else does.
+        assert!(
+            received.frame.get(12..15) != Some(&[0x86, 0xdd, 0x60]) || received.frame[20] == 58
+        );
+    }
+    let text = traced(daemon.ask("trace --o-flag --count 3 --timeout 5")?);
+    assert_eq!(text.matches("verdict    forwarded by east").count(), 3, "{text}");
+    has_in_order(
+        &text,
+        &["SRH segments left 1, flags 0x20", "SID        fc00:0:2:e::  End", "packet 3: "],
+    );
+    Ok(())
+}
+
+/// C-031, C-033, C-153: ping and traceroute as RFC 9259, sections 3.1 and 3.2, have them.
+#[test]
+fn ping_and_traceroute_through_sids() -> Outcome {
+    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ping"), Tool("traceroute"), Tool("ethtool"));
+    let _turn = serial();
+    let chain = Chain::new([Kind::Sidewinder; 3], Way::Plain)?;
+    let h1 = chain.lab.node("h1");
+    let sid = "fc00:0:3:d6::";
+    let count = |sid: &str| -> anyhow::Result<u64> {
+        let sids: Value = router(&chain, 2).command("show sids --json")?.parse()?;
+        let found = sids.as_array().and_then(|sids| sids.iter().find(|it| it["sid"] == sid));
+        Ok(found.and_then(|sid| sid["packets"].as_u64()).unwrap_or_default())
+    };
+    traffic::ping(h1, sid, 3)?;
+    traffic::ping(h1, "fc00:0:2:e::", 3)?;
+    let before = count("fc00:0:2:e::")?;
+    h1.ip(&format!(
+        "-6 route add {sid}/128 encap seg6 mode inline segs fc00:0:2:e:: via 2001:db8:1::1 dev eth0"
+    ))?;
+    let said = h1.run(&format!("ping -c 3 -i 0.2 -W 2 {sid}"))?;
+    assert_eq!(said.matches(&format!("from {sid}")).count(), 3, "{said}");
+    assert_eq!(count("fc00:0:2:e::")?, before + 3, "not by way of r2's SID");
+    // The last one is no host's: it says that it does not take UDP.
+    let text = h1.run(&format!("traceroute -6 -n -q 1 -w 2 -m 5 {sid}"))?;
+    let hops: Vec<&str> =
+        text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hops, ["fc00:0:1::1", "fc00:0:2::1", "fc00:0:3::1"], "{text}");
+    assert!(text.contains("!<4-4>"), "{text}");
     Ok(())
 }
 

@@ -16,7 +16,9 @@ use ipnet::{IpNet, Ipv6Net};
 use crate::item::{
     At, INTERFACE, Item, LOCATOR, NEIGHBOR, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
 };
-use crate::model::{Config, Domain, FlowLabel, Interface, Poll, Router, Steer, Table, ZeroCopy};
+use crate::model::{
+    Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, Steer, Table, ZeroCopy,
+};
 use crate::read;
 use crate::report::{Diagnostic, Span};
 
@@ -123,6 +125,7 @@ fn router(item: &Item<'_>) -> Router {
             .unwrap_or_default(),
         icmp_source: item.get("icmp-source", read::ipv6_global).or(encap_source),
         icmp_rate: item.get("icmp-rate", read::number(0..=u32::MAX)).unwrap_or(default.icmp_rate),
+        o_flag: item.get("o-flag", read::word(OFlag::WORDS)).unwrap_or_default(),
         poll: item.get("poll", read::word(Poll::WORDS)).unwrap_or_default(),
         socket: item.get("socket", read::socket_path).unwrap_or(default.socket),
         metrics: item.get("metrics", read::socket_addr),

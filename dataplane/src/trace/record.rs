@@ -150,6 +150,14 @@ impl<const N: usize> Bytes<N> {
         self.bytes[..kept].copy_from_slice(&packet[..kept]);
     }
 
+    /// Adds what follows.
+    pub fn add(&mut self, packet: &[u8]) {
+        let start = usize::from(self.len).min(N);
+        let kept = packet.len().min(N - start);
+        self.bytes[start..start + kept].copy_from_slice(&packet[..kept]);
+        self.len = self.len.saturating_add(packet.len() as u16);
+    }
+
     /// Forgets it.
     pub fn clear(&mut self) {
         self.len = 0;
@@ -184,9 +192,17 @@ impl Default for Record {
 
 impl Record {
     /// A packet came in; what was written down of another one is forgotten.
-    pub fn begin(&mut self, worker: usize, at: Duration, ingress: PortIndex, frame: &[u8]) {
+    pub fn begin(
+        &mut self,
+        worker: usize,
+        at: Duration,
+        ingress: PortIndex,
+        l2: &[u8],
+        packet: &[u8],
+    ) {
         (self.worker, self.at, self.ingress) = (worker, at, ingress);
-        self.received.take(frame);
+        self.received.take(l2);
+        self.received.add(packet);
         self.steps.clear();
         (self.fate, self.egress) = (None, None);
         self.sent.clear();
