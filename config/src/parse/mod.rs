@@ -4,6 +4,7 @@
 //! [`Facts`] for [`crate::checks`]. A section with an error may be missing from the model, but
 //! still counts in the facts, so that references to it are not reported too.
 
+mod link_state;
 mod routing;
 mod segments;
 mod structure;
@@ -14,10 +15,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::item::{
-    At, INTERFACE, Item, LOCATOR, NEIGHBOR, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
+    At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
 };
 use crate::model::{
-    Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, Steer, Table, ZeroCopy,
+    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, Steer, Table,
+    ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -36,10 +38,24 @@ pub(crate) struct Facts {
     pub(crate) neighbors: Vec<At<(IpAddr, String)>>,
     /// Interfaces that other sections name.
     pub(crate) interface_refs: Vec<At<String>>,
-    /// Policies that routes name.
+    /// Policies that routes and SIDs name.
     pub(crate) policy_refs: Vec<At<String>>,
+    /// What SIDs that name a policy want its behavior to be.
+    pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.
     pub(crate) first_segs: Vec<At<Ipv6Addr>>,
+    /// Names of nodes.
+    pub(crate) nodes: Vec<At<String>>,
+    /// Their router IDs.
+    pub(crate) node_ids: Vec<At<RouterId>>,
+    /// Nodes that links name.
+    pub(crate) node_refs: Vec<At<String>>,
+    /// Nodes that policies name.
+    pub(crate) via: Vec<At<String>>,
+    /// Whether there is a [source.bgp-ls], however bad.
+    pub(crate) bgp_ls: bool,
+    /// Place of the router's name, if the file gives one.
+    pub(crate) router_name: Option<Span>,
     /// Places of the segment lists of the policies in the model, in its order.
     pub(crate) segment_lists: Vec<Span>,
 }
@@ -49,6 +65,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     let mut facts = Facts::default();
     let router = top.table("router", &ROUTER);
     let encap_source_given = router.as_ref().is_some_and(|item| item.has("encap-source"));
+    facts.router_name = router.as_ref().and_then(|item| Some(item.value("name")?.span()));
     let router = router.map(|item| self::router(&item)).unwrap_or_default();
 
     let mut interfaces = Vec::new();
@@ -77,7 +94,9 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         if !item.has("source") && !encap_source_given {
             without_source.push(item.header());
         }
-        policies.extend(segments::policy(&item, router.encap_source, &mut facts));
+        let (policy, bound) = segments::policy(&item, router.encap_source, &mut facts);
+        policies.extend(policy);
+        sids.extend(bound);
     }
     report_without_source(top, without_source);
     let mut routes = Vec::new();
@@ -88,11 +107,31 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     for item in top.tables("neighbor", &NEIGHBOR) {
         neighbors.extend(routing::neighbor(&item, &mut facts));
     }
-    let sources =
-        top.table("source", &SOURCE).map(|item| routing::sources(&item)).unwrap_or_default();
+    let source = top.table("source", &SOURCE);
+    facts.bgp_ls = source.as_ref().is_some_and(|item| item.has("bgp-ls"));
+    let sources = source.map(|item| routing::sources(&item)).unwrap_or_default();
 
-    let config =
-        Config { router, interfaces, locators, sids, policies, routes, neighbors, sources };
+    let mut nodes = Vec::new();
+    for item in top.tables("node", &NODE) {
+        nodes.extend(link_state::node(&item, &mut facts));
+    }
+    let mut links = Vec::new();
+    for item in top.tables("link", &LINK) {
+        links.extend(link_state::link(&item, &mut facts));
+    }
+
+    let config = Config {
+        router,
+        interfaces,
+        locators,
+        sids,
+        policies,
+        routes,
+        neighbors,
+        sources,
+        nodes,
+        links,
+    };
     (config, facts)
 }
 

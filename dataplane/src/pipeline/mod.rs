@@ -196,6 +196,7 @@ impl Pipeline {
             others: &mut self.others,
             places: 0..0,
             bytes: 0,
+            worker: self.worker,
         };
         let mut place = 0;
         while place < count {

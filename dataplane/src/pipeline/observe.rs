@@ -268,7 +268,8 @@ fn look_up(meta: &Meta, entry: Entry, fib: &Fib) -> LookUp {
             _ => Found::NoRoute,
         },
     };
-    LookUp { table: number(fib, meta.table), v6: meta.v6, key: meta.key, prefix_len, found }
+    let (table, v6, key) = (number(fib, meta.table), meta.v6, meta.key);
+    LookUp { table, v6, key, prefix_len, entry, found }
 }
 
 /// Which of a policy's lists the headers at the beginning of a packet are of.

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use crate::{
     behavior::{Behavior, Flavors},
-    fib::entry::{Discard, GroupId, PolicyId, PortIndex, Punted},
+    fib::entry::{Discard, Entry, GroupId, PolicyId, PortIndex, Punted},
     frame::FRAME_SIZE,
     pipeline::MAX_PASSES,
     verdict::{Fate, Reason, Verdict},
@@ -71,6 +71,8 @@ pub struct LookUp {
     pub key: u128,
     /// Bits of the prefix that was found.
     pub prefix_len: u8,
+    /// Its entry.
+    pub entry: Entry,
     /// What it led to.
     pub found: Found,
 }

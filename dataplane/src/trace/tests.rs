@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     behavior::{Behavior, Flavors},
-    fib::{entry::Punted, table::left_aligned},
+    fib::{
+        entry::{Entry, Punted},
+        table::left_aligned,
+    },
 };
 
 const SID: u128 = 0xfc00_0000_0001_000e << 64;
@@ -19,7 +22,8 @@ fn record(fate: Fate) -> Record {
         behavior: Behavior::End,
         flavors: Flavors::NONE,
     };
-    let look_up = LookUp { table: 254, v6: true, key: SID, prefix_len: 128, found };
+    let entry = Entry::local(7);
+    let look_up = LookUp { table: 254, v6: true, key: SID, prefix_len: 128, entry, found };
     let mut record = Record::default();
     record.begin(0, Duration::ZERO, 1, &[0; 14], &[0; 60]);
     record.steps.push(Step {

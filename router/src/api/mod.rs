@@ -28,6 +28,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Difference;
+use crate::source::link_state::Format;
 
 pub mod client;
 pub mod metrics;
@@ -51,6 +52,11 @@ pub enum Request {
         /// Which part.
         what: What,
     },
+    /// The topology as a picture, in one string.
+    Draw {
+        /// How it is written.
+        format: Format,
+    },
     /// Read the configuration file again.
     Reload,
     /// Tell the way of the next packets that match.
@@ -73,6 +79,10 @@ pub enum What {
     Policies,
     /// Neighbours that packets are sent to.
     Neighbors,
+    /// Sources of routes and SIDs.
+    Sources,
+    /// The topology: nodes, and links with metric and load.
+    Topology,
     /// Packets dropped or answered, by reason.
     Drops,
 }
@@ -103,12 +113,13 @@ pub struct Response {
 
 /// A difference in words.
 pub fn describe(difference: &Difference) -> String {
-    let Difference { routes, sids, policies, neighbors, settings } = difference;
+    let Difference { routes, sids, policies, neighbors, topology, settings } = difference;
     let mut changed: Vec<String> = [
         (*routes, "route(s)"),
         (*sids, "SID(s)"),
         (*policies, "policy(s)"),
         (*neighbors, "neighbor(s)"),
+        (*topology, "node(s) and link(s)"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

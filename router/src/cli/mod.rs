@@ -48,12 +48,8 @@ enum Command {
     Show {
         /// Which part.
         what: What,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Print the lines that would set the same up in another system.
-        #[arg(long = "as", value_name = "SYSTEM", conflicts_with = "json")]
-        translate: Option<show::System>,
+        #[command(flatten)]
+        output: show::Output,
     },
     /// Show live rates, once a second, until interrupted.
     Top {
@@ -107,7 +103,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Run { config } => run::run(&config),
         Command::Check { file } => check::check(&file),
         Command::Reload => run::reload(&cli.socket),
-        Command::Show { what, json, translate } => show::show(&cli.socket, what, json, translate),
+        Command::Show { what, output } => show::show(&cli.socket, what, &output),
         Command::Top { count } => top::top(&cli.socket, count),
         Command::Trace(args) => trace::trace(&cli.socket, args),
         Command::Bench(bench) => bench::run(bench),

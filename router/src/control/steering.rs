@@ -1,29 +1,36 @@
 //! Keeps the XDP programs' maps equal to what the control thread knows.
+//!
+//! A prefix is ours where it leads to a SID or into a policy (which matters to programs that take
+//! nothing else), and the kernel's where its best route says so. The longest prefix counts, and
+//! the maps hold no prefixes but these; so a prefix that is the kernel's is in them only where
+//! nothing else is beneath it. Otherwise its packets come to the workers, who punt them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use sidewinder_config::Steer as Mode;
-use sidewinder_dataplane::port::xdp::steer::{Steer, SteerMode};
+use sidewinder_dataplane::port::xdp::steer::{Owner, Steer, SteerMode};
 
 use super::Control;
-use super::rib::{Key, Source, Target};
+use super::rib::{Key, Rib, Target};
 
 /// The steer programs of all interfaces, and what is in their maps.
 #[derive(Debug)]
 pub struct Steering {
     /// One per interface, in the order of the file.
     pub programs: Vec<Steer>,
+    /// What each has been told.
+    owners: Vec<BTreeMap<IpNet, Owner>>,
+    some_left: bool,
     hosts: BTreeSet<IpAddr>,
-    steered: BTreeSet<IpNet>,
     ipv4: bool,
 }
 
 impl Steering {
     /// Attaches a program to every interface. Packets still take their usual way, until sockets
     /// are registered.
-    pub fn attach(control: &Control) -> anyhow::Result<Self> {
+    pub fn attach(control: &mut Control) -> anyhow::Result<Self> {
         let programs = control
             .config
             .interfaces
@@ -35,44 +42,127 @@ impl Steering {
                 };
                 Ok(Steer::attach(&interface.name, mode)?)
             })
-            .collect::<anyhow::Result<_>>()?;
-        let mut steering =
-            Self { programs, hosts: BTreeSet::new(), steered: BTreeSet::new(), ipv4: false };
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let owners = programs.iter().map(|_| BTreeMap::new()).collect();
+        let (some_left, hosts, ipv4) = (false, BTreeSet::new(), false);
+        let mut steering = Self { programs, owners, some_left, hosts, ipv4 };
         steering.follow(control)?;
         Ok(steering)
     }
 
     /// Writes what changed into the maps.
-    pub fn follow(&mut self, control: &Control) -> anyhow::Result<()> {
+    pub fn follow(&mut self, control: &mut Control) -> anyhow::Result<()> {
+        let dirty = std::mem::take(&mut control.steer.dirty);
         let hosts = hosts(control);
-        let steered = steered(control);
-        let ipv4 = control.rib.iter().any(|(key, routes)| {
-            matches!(key.prefix, IpNet::V4(_))
-                && routes.first().is_some_and(|best| best.source == Source::Static)
-        });
-        for program in &mut self.programs {
-            for (address, own) in changes(&self.hosts, &hosts) {
-                program.set_host(*address, own)?;
+        let ipv4 = control.ipv4_routes > 0;
+        let some_left = control.steer.left > 0;
+        for ((index, program), told) in self.programs.iter_mut().enumerate().zip(&mut self.owners) {
+            let table = control.ports.get(index as u16).map_or(Key::MAIN, |port| port.table);
+            for address in hosts.difference(&self.hosts) {
+                program.set_host(*address, true)?;
             }
-            for (prefix, ours) in changes(&self.steered, &steered) {
-                program.set_steered(prefix.network(), prefix.prefix_len(), ours)?;
+            for prefix in &dirty {
+                let owner = control.steer.owner(*prefix, table, &control.rib);
+                let before = match owner {
+                    Some(owner) => told.insert(*prefix, owner),
+                    None => told.remove(prefix),
+                };
+                if before != owner {
+                    program.set_owner(prefix.network(), prefix.prefix_len(), owner)?;
+                }
+            }
+            for address in self.hosts.difference(&hosts) {
+                program.set_host(*address, false)?;
+            }
+            if some_left != self.some_left {
+                program.set_some_left(some_left)?;
             }
             if ipv4 != self.ipv4 {
                 program.set_ipv4(ipv4)?;
             }
         }
-        (self.hosts, self.steered, self.ipv4) = (hosts, steered, ipv4);
+        (self.hosts, self.ipv4, self.some_left) = (hosts, ipv4, some_left);
         Ok(())
     }
 }
 
-/// What was added (`true`) and what is gone (`false`).
-fn changes<'a, T: Ord>(
-    old: &'a BTreeSet<T>,
-    new: &'a BTreeSet<T>,
-) -> impl Iterator<Item = (&'a T, bool)> {
-    let added = new.difference(old).map(|item| (item, true));
-    added.chain(old.difference(new).map(|item| (item, false)))
+/// On which side of the steer programs a prefix is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// A SID, or steered into a policy.
+    Ours,
+    /// Left to the kernel.
+    Left,
+    /// Anything else: forwarded, say.
+    Other,
+}
+
+impl Side {
+    /// The side of a route.
+    pub(super) fn of(target: &Target) -> Self {
+        match target {
+            Target::Sid(_) | Target::Policy(_) | Target::Encap(_) => Self::Ours,
+            Target::Kernel(_) => Self::Left,
+            Target::Via(_) | Target::OnLink(_) | Target::Host | Target::Discard(_) => Self::Other,
+        }
+    }
+}
+
+/// The prefixes that the programs are told of, and those to tell them of.
+#[derive(Debug, Default)]
+pub(super) struct Sides {
+    /// Prefixes that are ours or left, by table.
+    sides: BTreeMap<(IpNet, u32), Side>,
+    /// How many are left to the kernel; and how many of each length.
+    left: usize,
+    left_by_length: BTreeMap<u8, usize>,
+    dirty: BTreeSet<IpNet>,
+}
+
+impl Sides {
+    /// Notes the side of a prefix; `None`: there is no route to it any more.
+    pub(super) fn note(&mut self, key: &Key, side: Option<Side>) {
+        let place = (key.prefix, key.table);
+        let len = key.prefix.prefix_len();
+        let before = match side {
+            Some(side @ (Side::Ours | Side::Left)) => self.sides.insert(place, side),
+            Some(Side::Other) | None => self.sides.remove(&place),
+        };
+        for (side, one) in [(before, -1_isize), (side, 1)] {
+            if side == Some(Side::Left) {
+                self.left = self.left.saturating_add_signed(one);
+                let count = self.left_by_length.entry(len).or_default();
+                *count = count.saturating_add_signed(one);
+            }
+        }
+        if before != side.filter(|side| *side != Side::Other) {
+            self.dirty.insert(key.prefix);
+        }
+        // What is over it may be told of now, or not any more.
+        for (shorter, _) in self.left_by_length.range(..len).filter(|(_, count)| **count > 0) {
+            let Ok(prefix) = IpNet::new(key.prefix.addr(), *shorter) else { continue };
+            let prefix = prefix.trunc();
+            if self.sides.get(&(prefix, key.table)) == Some(&Side::Left) {
+                self.dirty.insert(prefix);
+            }
+        }
+    }
+
+    /// How many prefixes are left to the kernel.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whose a prefix is, to the program of an interface with this table.
+    fn owner(&self, prefix: IpNet, table: u32, rib: &Rib) -> Option<Owner> {
+        let mut sides = self.sides.range((prefix, 0)..=(prefix, u32::MAX));
+        if sides.any(|(_, side)| *side == Side::Ours) {
+            return Some(Owner::Ours);
+        }
+        let left = self.sides.get(&(prefix, table)) == Some(&Side::Left);
+        let known = |key: Key| self.sides.contains_key(&(key.prefix, key.table));
+        (left && rib.beneath(Key { table, prefix }).all(known)).then_some(Owner::Kernel)
+    }
 }
 
 /// The host's own addresses and its IPv4 subnets' broadcast addresses, except what is a local SID.
@@ -85,21 +175,55 @@ fn hosts(control: &Control) -> BTreeSet<IpAddr> {
     own.chain(broadcasts)
         .filter(|address| {
             let key = Key { table: Key::MAIN, prefix: (*address).into() };
-            !matches!(control.rib.best(&key).map(|best| &best.target), Some(Target::Sid(_)))
+            !control.sids.contains_key(&key)
         })
         .collect()
 }
 
-/// Local SIDs and the prefixes that policies steer.
-fn steered(control: &Control) -> BTreeSet<IpNet> {
-    control
-        .rib
-        .iter()
-        .filter(|(_, routes)| {
-            routes
-                .first()
-                .is_some_and(|best| matches!(best.target, Target::Sid(_) | Target::Policy(_)))
-        })
-        .map(|(key, _)| key.prefix)
-        .collect()
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use sidewinder_dataplane::fib::entry::Discard;
+
+    use super::super::rib::{LeftToKernel, Opinion, Source};
+    use super::*;
+
+    fn set(sides: &mut Sides, rib: &mut Rib, prefix: &str, target: Option<Target>) {
+        let key = Key { table: Key::MAIN, prefix: prefix.parse().unwrap() };
+        sides.note(&key, target.as_ref().map(Side::of));
+        match target {
+            Some(target) => {
+                let opinion = Opinion::of(Source::Kernel, target);
+                rib.announce(Source::Kernel, key, opinion, Instant::now());
+            }
+            None => rib.withdraw(Source::Kernel, key),
+        }
+    }
+
+    fn owner(sides: &Sides, rib: &Rib, prefix: &str) -> Option<Owner> {
+        sides.owner(prefix.parse().unwrap(), Key::MAIN, rib)
+    }
+
+    #[test]
+    fn a_prefix_is_left_only_where_nothing_else_is_beneath() {
+        let (mut sides, mut rib) = (Sides::default(), Rib::default());
+        let kernels = Some(Target::Kernel(LeftToKernel::Flavors));
+        set(&mut sides, &mut rib, "::/0", kernels.clone());
+        set(&mut sides, &mut rib, "fc00::/16", kernels);
+        assert_eq!(owner(&sides, &rib, "::/0"), Some(Owner::Kernel));
+        set(&mut sides, &mut rib, "fc00:1::/32", Some(Target::Policy("p".into())));
+        assert_eq!(owner(&sides, &rib, "::/0"), Some(Owner::Kernel), "the map has what is beneath");
+        assert_eq!(owner(&sides, &rib, "fc00:1::/32"), Some(Owner::Ours));
+        sides.dirty.clear();
+        let forwarded = Target::Discard(Discard::Blackhole);
+        set(&mut sides, &mut rib, "2001:db8::/32", Some(forwarded));
+        assert_eq!(owner(&sides, &rib, "::/0"), None);
+        assert_eq!(owner(&sides, &rib, "fc00::/16"), Some(Owner::Kernel));
+        assert_eq!(sides.dirty, ["::/0".parse().unwrap()].into());
+        set(&mut sides, &mut rib, "2001:db8::/32", None);
+        assert_eq!(owner(&sides, &rib, "::/0"), Some(Owner::Kernel));
+        assert_eq!(sides.left, 2);
+        assert_eq!(sides.owner("::/0".parse().unwrap(), 7, &rib), None, "another table");
+    }
 }

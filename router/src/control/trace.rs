@@ -226,13 +226,15 @@ fn filter(control: &Control, ask: &Ask) -> anyhow::Result<Filter> {
     };
     let sid = match ask.sid {
         Some(IpNet::V6(sid)) => {
-            let known = control
-                .sids
-                .keys()
-                .find(|known| known.addr() == sid.addr() && known.prefix_len() <= sid.prefix_len());
-            let known =
-                known.with_context(|| format!("{} is no SID of ours: see `show sids`", sid.addr()));
-            Some(u128::from(known?.addr()))
+            let is_it = |known: &IpNet| {
+                known.addr() == sid.addr() && known.prefix_len() <= sid.prefix_len()
+            };
+            ensure!(
+                control.sids.keys().any(|key| is_it(&key.prefix)),
+                "{} is no SID of ours: see `show sids`",
+                sid.addr()
+            );
+            Some(u128::from(sid.addr()))
         }
         Some(IpNet::V4(sid)) => bail!("{sid} is no SID: see `show sids`"),
         None => None,
@@ -282,7 +284,7 @@ pub fn describe(record: &Record, number: u64, control: &Control) -> trace::Trace
         }
         steps.push(said);
     }
-    let interface = |port| control.ports.get(port).map(|port| port.name.clone());
+    let interface = |port| control.ports.get(port).map(|port| port.name.to_string());
     let (fate, reason) = match record.fate {
         Some(Fate::Forwarded) => ("forwarded", None),
         Some(Fate::Replied(reason)) => ("replied", Some(reason)),
@@ -333,15 +335,16 @@ impl trace::Step {
     fn look_up(&mut self, look_up: &LookUp, control: &Control) {
         let destination = address(look_up.v6, look_up.key);
         let key = key(look_up);
+        // Only if it is still the one that the packet met.
         let route = key
-            .and_then(|key| control.rib.best(&key))
-            .filter(|route| is_of(&route.target, look_up.found, control));
+            .filter(|key| control.entry_of(key) == Some(look_up.entry))
+            .and_then(|key| control.rib.best(&key));
         self.look_up = Some(trace::LookUp {
             destination,
             table: sidewinder_config::Table(look_up.table).to_string(),
             prefix: key.map(|key| key.prefix),
-            target: route.map(|route| route.target.to_string()),
-            source: route.map(|route| route.source.name().into()),
+            target: route.map(|(_, route)| route.opinion.target.to_string()),
+            source: route.map(|(source, _)| source.name().into()),
         });
         match look_up.found {
             Found::Sid { address, prefix_len, behavior, flavors } => {
@@ -356,11 +359,10 @@ impl trace::Step {
                 });
             }
             Found::Policy { id, list } => {
-                let known = control.policies.iter().find(|(_, policy)| policy.id == id);
-                let said = known.map(|(_, policy)| &policy.said);
+                let said = control.policy_with(id);
                 let segs = list.and_then(|list| said?.lists.get(usize::from(list)));
                 self.policy = Some(trace::Policy {
-                    name: known.map(|(name, _)| name.clone()),
+                    name: said.map(|said| said.name.clone()),
                     behavior: said.map(|said| said.behavior.to_string()),
                     list: list.map(|list| list + 1),
                     segs: segs
@@ -385,32 +387,13 @@ fn key(look_up: &LookUp) -> Option<Key> {
 /// Neighbours that the route or the SID names.
 fn hops(event: &Event, control: &Control) -> Vec<IpAddr> {
     let Event::LookUp(look_up) = event else { return Vec::new() };
-    match key(look_up).and_then(|key| control.rib.best(&key)).map(|route| &route.target) {
+    let route = key(look_up).and_then(|key| control.rib.best(&key));
+    match route.map(|(_, route)| &route.opinion.target) {
         Some(Target::Via(hops)) => hops.iter().map(|hop| hop.address).collect(),
-        Some(Target::Sid(sid)) => control
-            .sids
-            .get(sid)
-            .and_then(|sid| static_::hop(&sid.said.behavior))
-            .map(|hop| hop.address)
-            .into_iter()
-            .collect(),
+        Some(Target::Sid(said)) => {
+            static_::hop(&said.behavior).map(|hop| hop.address).into_iter().collect()
+        }
         _ => Vec::new(),
-    }
-}
-
-/// Whether a route leads to what a packet found.
-fn is_of(target: &Target, found: Found, control: &Control) -> bool {
-    match (target, found) {
-        (Target::Sid(sid), Found::Sid { address, prefix_len, .. }) => {
-            u128::from(sid.addr()) == address && sid.prefix_len() == prefix_len
-        }
-        (Target::Policy(name), Found::Policy { id, .. }) => {
-            control.policies.get(name).is_some_and(|policy| policy.id == id)
-        }
-        (Target::Via(_), Found::Group(_))
-        | (Target::Host | Target::OnLink(_), Found::Host(_))
-        | (Target::Discard(_), Found::Discard(_)) => true,
-        _ => false,
     }
 }
 
@@ -433,7 +416,7 @@ fn adjacency(leaving: Leaving, hops: &[IpAddr], control: &Control) -> trace::Adj
         interface: control
             .ports
             .get(leaving.port)
-            .map_or_else(String::new, |port| port.name.clone()),
+            .map_or_else(String::new, |port| port.name.to_string()),
         address,
         mac: show::mac(mac),
     }
