@@ -113,8 +113,8 @@ impl<P: Port, U: Punt> Worker<P, U> {
     /// Begins and ends traces as asked.
     #[cold]
     fn follow_tap(&mut self) {
-        while let Some(session) = self.tap.take() {
-            if let Some(ended) = self.pipeline.trace(session) {
+        while let Some(order) = self.tap.take() {
+            if let Some(ended) = self.pipeline.watch(order) {
                 self.tap.give_back(ended);
             }
             self.tapped += 1;

@@ -15,7 +15,7 @@ use sidewinder_dataplane::{
         entry::{Discard, Entry},
     },
     port::memory::CountingHost,
-    trace::{Filter, Ring, Session},
+    trace::{Filter, Kind, Ring, Session},
 };
 use support::{
     packet::{ethernet, icmpv6, ipv4, ipv6, srh, udp},
@@ -68,8 +68,10 @@ fn traced_rounds_do_not_allocate() {
     let router = rounds(|router, turn| {
         let tap = router.worker.tap();
         match turn % 100 {
-            10 => assert!(tap.begin(Session::new(Filter::default(), Arc::clone(&ring)))),
-            90 => tap.end(),
+            10 => {
+                assert!(tap.begin(Kind::Trace, Session::new(Filter::default(), Arc::clone(&ring))))
+            }
+            90 => tap.end(Kind::Trace),
             _ if turn % 3 == 0 => taken += std::iter::from_fn(|| ring.take(|_| ())).count(),
             _ => {}
         }

@@ -18,7 +18,8 @@ use crate::item::{
     At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
 };
 use crate::model::{
-    Behavior, Config, Domain, FlowLabel, Interface, Poll, Router, RouterId, Steer, Table, ZeroCopy,
+    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, Steer, Table,
+    ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -163,6 +164,7 @@ fn router(item: &Item<'_>) -> Router {
             .unwrap_or_default(),
         icmp_source: item.get("icmp-source", read::ipv6_global).or(encap_source),
         icmp_rate: item.get("icmp-rate", read::number(0..=u32::MAX)).unwrap_or(default.icmp_rate),
+        o_flag: item.get("o-flag", read::word(OFlag::WORDS)).unwrap_or_default(),
         poll: item.get("poll", read::word(Poll::WORDS)).unwrap_or_default(),
         socket: item.get("socket", read::socket_path).unwrap_or(default.socket),
         metrics: item.get("metrics", read::socket_addr),

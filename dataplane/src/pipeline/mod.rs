@@ -25,7 +25,7 @@ use crate::{
     frame::{BURST, Burst, FreeList},
     packet::{Meta, Packet},
     port::{Punt, Umem},
-    trace::Session,
+    trace::{Order, Session},
     verdict::{Fate, Reason, Verdict},
 };
 
@@ -43,7 +43,7 @@ pub use run::Run;
 use departures::{Departures, Ports};
 use ends::Ends;
 use forward::Forwarder;
-use observe::{Nobody, Observer, View};
+use observe::{Nobody, Observer, View, Watch};
 use pending::Pending;
 use run::Others;
 
@@ -68,8 +68,9 @@ pub struct Pipeline {
     ends: Ends,
     worker: usize,
     counters: Arc<CachePadded<WorkerCounters>>,
-    /// The trace that is on.
-    tracing: Option<Box<Session>>,
+    /// Whether somebody looks on: what is asked once a burst.
+    is_watched: bool,
+    watch: Watch,
 }
 
 /// What a worker lends the pipeline for a burst.
@@ -98,14 +99,17 @@ impl Pipeline {
             ends: Ends::default(),
             worker,
             counters,
-            tracing: None,
+            is_watched: false,
+            watch: Watch::default(),
         }
     }
 
-    /// Begins a trace, or ends it, before the next burst. What was on before is given back: its
-    /// memory is the control thread's.
-    pub fn trace(&mut self, session: Option<Box<Session>>) -> Option<Box<Session>> {
-        std::mem::replace(&mut self.tracing, session)
+    /// Has a session look on, or ends one, from the next burst on. What was on before is given back:
+    /// its memory is the control thread's.
+    pub fn watch(&mut self, order: Order) -> Option<Box<Session>> {
+        let ended = self.watch.set(order);
+        self.is_watched = !self.watch.is_empty();
+        ended
     }
 
     /// Processes the packets that came in by a port. `burst` is empty afterwards: each packet is
@@ -117,32 +121,25 @@ impl Pipeline {
         burst: &mut Burst,
         context: &mut Context<'_, U>,
     ) {
-        if self.tracing.is_some() {
-            return self.process_traced(ingress, burst, context);
+        if self.is_watched {
+            return self.process_watched(ingress, burst, context);
         }
         self.work(ingress, burst, context, &mut Nobody);
     }
 
-    /// The same, while a trace is on.
+    /// The same, while somebody looks on.
     #[cold]
     #[inline(never)]
-    fn process_traced<U: Punt>(
+    fn process_watched<U: Punt>(
         &mut self,
         ingress: PortIndex,
         burst: &mut Burst,
         context: &mut Context<'_, U>,
     ) {
-        match self.tracing.take() {
-            Some(mut session) if session.is_interested(ingress) => {
-                self.work(ingress, burst, context, &mut *session);
-                session.commit();
-                self.tracing = Some(session);
-            }
-            session => {
-                self.work(ingress, burst, context, &mut Nobody);
-                self.tracing = session;
-            }
-        }
+        let mut watch = std::mem::take(&mut self.watch);
+        self.work(ingress, burst, context, &mut watch);
+        watch.commit();
+        self.watch = watch;
     }
 
     /// What both do: the same code, compiled once with an observer and once without.
@@ -163,7 +160,7 @@ impl Pipeline {
                 break;
             }
             self.pending.look_up(context.fib);
-            observer.looked_up(&self.pending, &self.metas, context.fib);
+            observer.looked_up(&self.view(burst, context.umem, context.fib));
             self.act(burst, context.umem, context.fib);
             observer.acted(&self.view(burst, context.umem, context.fib));
             if !self.others.is_empty() {

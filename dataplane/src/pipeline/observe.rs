@@ -1,11 +1,9 @@
 //! Where a trace looks on: between the steps of a burst, at what the steps themselves left.
 //!
 //! The steps are the same code with a trace and without, compiled twice. [`Nobody`] looks on without
-//! one, and none of this is in the code then. With one, a [`Session`] writes down what look-ups found,
+//! one, and none of this is in the code then. With one, its [`Session`] writes down what look-ups found,
 //! what the packets and their verdicts are after each pass, and how they ended. It decides nothing and
 //! works nothing out again, so that what it says is what happened.
-
-use std::time::SystemTime;
 
 use super::{pending::Pending, run::Others};
 use crate::{
@@ -13,15 +11,15 @@ use crate::{
         Fib, Policy,
         entry::{Action, Entry, PortIndex, TableIndex},
     },
-    frame::{BURST, Burst},
+    frame::{BURST, Burst, PacketBuf},
     packet::{Meta, NOWHERE, Packet},
     port::Umem,
     trace::{
-        Session,
-        record::{Event, Found, Leaving, LookUp, Outcome, Step},
+        Kind, Order, Session,
+        record::{Event, Found, Leaving, LookUp, Outcome},
     },
     verdict::Fate,
-    wire::ethernet,
+    wire::{ethernet, ext, srh},
 };
 
 /// What there is to be seen of a burst between two steps.
@@ -43,7 +41,7 @@ pub(super) trait Observer {
 
     /// The packets of a pass were looked up.
     #[inline(always)]
-    fn looked_up(&mut self, _pending: &Pending, _metas: &[Meta; BURST], _fib: &Fib) {}
+    fn looked_up(&mut self, _view: &View<'_>) {}
 
     /// What was found was done to them: those with a new destination are pending again, and those
     /// that neither do nor leave are among the others.
@@ -70,95 +68,140 @@ pub(super) struct Nobody;
 
 impl Observer for Nobody {}
 
-impl Observer for Session {
-    fn received(&mut self, worker: usize, ingress: PortIndex, burst: &Burst, umem: &Umem) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        for (buf, record) in burst.iter().zip(self.records_mut()) {
-            let start = usize::from(buf.head);
-            let frame = umem.bytes_ref(&buf.frame);
-            let frame = frame.get(start..start + usize::from(buf.len)).unwrap_or_default();
-            record.begin(worker, now, ingress, frame);
-        }
-        self.begin(burst.len());
+/// Those who look on.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    trace: Option<Box<Session>>,
+    marked: Option<Box<Session>>,
+}
+
+impl Watch {
+    /// Whether nobody does.
+    pub(super) fn is_empty(&self) -> bool {
+        self.trace.is_none() && self.marked.is_none()
     }
 
-    fn looked_up(&mut self, pending: &Pending, metas: &[Meta; BURST], fib: &Fib) {
-        for place in 0..pending.len() {
-            let index = pending.index(place);
-            let look_up = look_up(&metas[index % BURST], pending.entry(place), fib);
-            self.step(index, |step| {
-                step.event = Event::LookUp(look_up);
-                step.outcome = None;
-                step.after.clear();
-            });
+    /// Begins a session, or ends one. Says which one is over.
+    pub(super) fn set(&mut self, order: Order) -> Option<Box<Session>> {
+        let place = match order.kind {
+            Kind::Trace => &mut self.trace,
+            Kind::Marked => &mut self.marked,
+        };
+        std::mem::replace(place, order.session)
+    }
+
+    /// The burst is over.
+    pub(super) fn commit(&mut self) {
+        self.sessions().for_each(Session::commit);
+    }
+
+    fn sessions(&mut self) -> impl Iterator<Item = &mut Session> {
+        [&mut self.trace, &mut self.marked].into_iter().filter_map(|session| session.as_deref_mut())
+    }
+
+    /// Those that write something of this burst down.
+    fn busy(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.sessions().filter(|session| !session.is_idle())
+    }
+}
+
+impl Observer for Watch {
+    fn received(&mut self, worker: usize, ingress: PortIndex, burst: &Burst, umem: &Umem) {
+        for session in self.sessions() {
+            if !session.begin(worker, ingress) {
+                continue;
+            }
+            for (index, buf) in burst.iter().enumerate() {
+                session.record(index, frame(buf, umem), &[]);
+            }
+        }
+    }
+
+    fn looked_up(&mut self, view: &View<'_>) {
+        if let Some(session) = self.marked.as_deref_mut().filter(|it| it.looks_for_marked()) {
+            for index in view.marked() {
+                if session.allows_marked(index) {
+                    let l2 = view.frame(index).get(..ethernet::HEADER_LEN).unwrap_or_default();
+                    session.record(index, l2, view.packet(index));
+                }
+            }
+        }
+        for session in self.busy() {
+            for place in 0..view.pending.len() {
+                let index = view.pending.index(place);
+                session.step(index, |step| {
+                    let (meta, entry) = (&view.metas[index % BURST], view.pending.entry(place));
+                    step.event = Event::LookUp(look_up(meta, entry, view.fib));
+                });
+            }
         }
     }
 
     fn acted(&mut self, view: &View<'_>) {
-        for (index, verdict) in view.others {
-            let bytes = view.packet(usize::from(*index));
-            self.close(usize::from(*index), Outcome::Verdict(*verdict), bytes);
-        }
-        for place in 0..view.pending.len() {
-            let index = view.pending.index(place);
-            let table = number(view.fib, view.metas[index % BURST].table);
-            self.close(index, Outcome::LookUp { table }, view.packet(index));
-        }
-        // What is neither is ready to leave.
-        for (index, (buf, meta)) in view.burst.iter().zip(view.metas).enumerate() {
-            if meta.egress == NOWHERE {
-                continue;
+        for session in self.busy() {
+            for (index, verdict) in view.others {
+                let index = usize::from(*index);
+                session.close(index, Outcome::Verdict(*verdict), view.packet(index));
             }
-            let start = usize::from(buf.head);
-            let frame = view.umem.bytes_ref(&buf.frame);
-            let frame = frame.get(start..start + usize::from(buf.len)).unwrap_or_default();
-            if let Some((l2, packet)) = frame.split_first_chunk::<{ ethernet::HEADER_LEN }>() {
-                let mut addresses = [0; 12];
-                addresses.copy_from_slice(&l2[..12]);
-                let leaving = Leaving { port: meta.egress, l2: addresses };
-                self.close(index, Outcome::Leaves(leaving), packet);
+            for place in 0..view.pending.len() {
+                let index = view.pending.index(place);
+                let meta = &view.metas[index % BURST];
+                let table = number(view.fib, meta.table);
+                let packet = view.packet(index);
+                session.close(index, Outcome::LookUp { table }, packet);
+                session.took_list(index, |policy| {
+                    let policy = view.fib.policies.get(policy as usize)?.as_ref()?;
+                    list_of(policy, packet)
+                });
             }
-        }
-        for record in self.records_mut().take(view.burst.len()) {
-            if let Some(Step { event: Event::LookUp(look_up), outcome, after }) =
-                record.steps.last_mut()
-                && let Found::Policy { id, list } = &mut look_up.found
-                && matches!(outcome, Some(Outcome::LookUp { .. }))
-            {
-                let policy = view.fib.policies.get(*id as usize).and_then(Option::as_ref);
-                *list = policy.and_then(|policy| list_of(policy, after.bytes()));
+            // What is neither is ready to leave.
+            for index in view.leaving() {
+                let Some((l2, packet)) = view.frame(index).split_first_chunk::<12>() else {
+                    continue;
+                };
+                let port = view.metas[index % BURST].egress;
+                let packet = packet.get(ethernet::HEADER_LEN - l2.len()..).unwrap_or_default();
+                session.close(index, Outcome::Leaves(Leaving { port, l2: *l2 }), packet);
             }
         }
     }
 
     fn answered(&mut self, index: usize, packet: &Packet<'_>) {
         let Some(reason) = packet.meta.reply else { return };
-        self.step(index, |step| {
-            step.event = Event::Answered(reason);
-            step.outcome = None;
-            step.after.take(packet.bytes());
-        });
+        for session in self.busy() {
+            session.step(index, |step| {
+                step.event = Event::Answered(reason);
+                step.after.take(packet.bytes());
+            });
+        }
     }
 
     fn ended(&mut self, index: usize, fate: Fate) {
-        if let Some(record) = self.record(index) {
-            record.fate = Some(fate);
+        for session in self.busy() {
+            if let Some(record) = session.active(index) {
+                record.fate = Some(fate);
+            }
         }
     }
 
     fn leaving(&mut self, view: &View<'_>) {
-        for (index, (buf, meta)) in view.burst.iter().zip(view.metas).enumerate() {
-            if meta.egress == NOWHERE {
-                continue;
+        for session in self.busy() {
+            for index in view.leaving() {
+                let Some(record) = session.active(index) else { continue };
+                let meta = &view.metas[index % BURST];
+                record.egress = Some(meta.egress);
+                record.sent.take(view.frame(index));
+                record.fate = Some(meta.reply.map_or(Fate::Forwarded, Fate::Replied));
             }
-            let start = usize::from(buf.head);
-            let frame = view.umem.bytes_ref(&buf.frame);
-            let Some(record) = self.record(index) else { continue };
-            record.egress = Some(meta.egress);
-            record.sent.take(frame.get(start..start + usize::from(buf.len)).unwrap_or_default());
-            record.fate = Some(meta.reply.map_or(Fate::Forwarded, Fate::Replied));
         }
     }
+}
+
+/// A packet's frame, from the Ethernet header on: as it came until it is ready to leave, and then as
+/// it leaves.
+fn frame<'a>(buf: &PacketBuf, umem: &'a Umem) -> &'a [u8] {
+    let start = usize::from(buf.head);
+    umem.bytes_ref(&buf.frame).get(start..start + usize::from(buf.len)).unwrap_or_default()
 }
 
 impl View<'_> {
@@ -169,6 +212,31 @@ impl View<'_> {
         let packet = meta.head as usize..meta.tail as usize;
         self.umem.bytes_ref(&buf.frame).get(packet).unwrap_or_default()
     }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        self.burst.get(index).map_or(&[], |buf| frame(buf, self.umem))
+    }
+
+    /// The packets that are ready to leave.
+    fn leaving(&self) -> impl Iterator<Item = usize> {
+        let metas = self.metas.iter().take(self.burst.len()).enumerate();
+        metas.filter(|(_, meta)| meta.egress != NOWHERE).map(|(index, _)| index)
+    }
+
+    /// The packets for SIDs of ours whose SRH has the O-flag.
+    fn marked(&self) -> impl Iterator<Item = usize> {
+        let for_us =
+            |place: &usize| matches!(self.pending.entry(*place).action(), Action::Local(_));
+        let indices = (0..self.pending.len()).filter(for_us).map(|place| self.pending.index(place));
+        indices.filter(|index| is_marked(self.packet(*index)))
+    }
+}
+
+/// Whether a packet's SRH has the O-flag.
+fn is_marked(packet: &[u8]) -> bool {
+    let srh = ext::walk(packet).ok().and_then(|headers| headers.srh());
+    let flags = srh.and_then(|offset| packet.get(usize::from(offset) + srh::field::FLAGS));
+    flags.is_some_and(|flags| flags & srh::flag::OAM != 0)
 }
 
 /// The number the kernel knows a table by.
@@ -200,7 +268,8 @@ fn look_up(meta: &Meta, entry: Entry, fib: &Fib) -> LookUp {
             _ => Found::NoRoute,
         },
     };
-    LookUp { table: number(fib, meta.table), v6: meta.v6, key: meta.key, prefix_len, found }
+    let (table, v6, key) = (number(fib, meta.table), meta.v6, meta.key);
+    LookUp { table, v6, key, prefix_len, entry, found }
 }
 
 /// Which of a policy's lists the headers at the beginning of a packet are of.

@@ -5,6 +5,9 @@
 //! gives the [`Record`](record::Record)s of packets that [match](Filter) to the control thread by a
 //! ring. Records are of fixed size and go round: what there is no empty one for is counted as missed.
 //! A worker neither allocates, frees, waits nor formats for it.
+//!
+//! Copies of packets with the O-flag (RFC 9259, section 2.1) are records, too, of sessions that stay:
+//! their ring keeps the last ones until somebody asks.
 
 use crate::{
     fib::entry::PortIndex,
@@ -16,7 +19,7 @@ mod session;
 mod tap;
 
 pub use session::{Ring, Session};
-pub use tap::Tap;
+pub use tap::{Kind, Order, Tap};
 
 use record::{Event, Found, LookUp, Record};
 

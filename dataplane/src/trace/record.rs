@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use crate::{
     behavior::{Behavior, Flavors},
-    fib::entry::{Discard, GroupId, PolicyId, PortIndex, Punted},
+    fib::entry::{Discard, Entry, GroupId, PolicyId, PortIndex, Punted},
     frame::FRAME_SIZE,
     pipeline::MAX_PASSES,
     verdict::{Fate, Reason, Verdict},
@@ -71,6 +71,8 @@ pub struct LookUp {
     pub key: u128,
     /// Bits of the prefix that was found.
     pub prefix_len: u8,
+    /// Its entry.
+    pub entry: Entry,
     /// What it led to.
     pub found: Found,
 }
@@ -150,6 +152,14 @@ impl<const N: usize> Bytes<N> {
         self.bytes[..kept].copy_from_slice(&packet[..kept]);
     }
 
+    /// Adds what follows.
+    pub fn add(&mut self, packet: &[u8]) {
+        let start = usize::from(self.len).min(N);
+        let kept = packet.len().min(N - start);
+        self.bytes[start..start + kept].copy_from_slice(&packet[..kept]);
+        self.len = self.len.saturating_add(packet.len() as u16);
+    }
+
     /// Forgets it.
     pub fn clear(&mut self) {
         self.len = 0;
@@ -184,9 +194,17 @@ impl Default for Record {
 
 impl Record {
     /// A packet came in; what was written down of another one is forgotten.
-    pub fn begin(&mut self, worker: usize, at: Duration, ingress: PortIndex, frame: &[u8]) {
+    pub fn begin(
+        &mut self,
+        worker: usize,
+        at: Duration,
+        ingress: PortIndex,
+        l2: &[u8],
+        packet: &[u8],
+    ) {
         (self.worker, self.at, self.ingress) = (worker, at, ingress);
-        self.received.take(frame);
+        self.received.take(l2);
+        self.received.add(packet);
         self.steps.clear();
         (self.fate, self.egress) = (None, None);
         self.sent.clear();

@@ -6,15 +6,33 @@ use crossbeam::queue::ArrayQueue;
 
 use super::Session;
 
-/// What may be on its way at once: a session and its end.
-const WAITING: usize = 4;
+/// What may be on its way at once.
+const WAITING: usize = 8;
+
+/// What a session is for: a worker has one of each kind at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A trace.
+    Trace,
+    /// Copies of packets with the O-flag.
+    Marked,
+}
+
+/// What the control thread tells a worker.
+#[derive(Debug)]
+pub struct Order {
+    /// Of which kind.
+    pub kind: Kind,
+    /// The session that begins; none: the one that is on ends.
+    pub session: Option<Box<Session>>,
+}
 
 /// The way of sessions to one worker, and back.
 #[derive(Debug)]
 pub struct Tap {
     /// Counts what was handed over; the worker's reason to look further.
     version: AtomicU64,
-    inbox: ArrayQueue<Option<Box<Session>>>,
+    inbox: ArrayQueue<Order>,
     outbox: ArrayQueue<Box<Session>>,
 }
 
@@ -24,27 +42,29 @@ impl Default for Tap {
         Self {
             version: AtomicU64::new(0),
             inbox: ArrayQueue::new(WAITING),
-            outbox: ArrayQueue::new(WAITING),
+            // All that wait, and those that are on.
+            outbox: ArrayQueue::new(WAITING + 2),
         }
     }
 }
 
 impl Tap {
-    /// For the control thread: begins a trace, from the worker's next round. `false`: the worker has
-    /// not yet taken what was handed over before.
-    pub fn begin(&self, session: Box<Session>) -> bool {
+    /// For the control thread: has a session begin, from the worker's next round. `false`: the worker
+    /// has not yet taken what was handed over before.
+    pub fn begin(&self, kind: Kind, session: Box<Session>) -> bool {
         while self.outbox.pop().is_some() {}
-        self.inbox.is_empty() && self.hand_over(Some(session))
+        // Half of the room is for their ends.
+        self.inbox.len() < WAITING / 2 && self.hand_over(Order { kind, session: Some(session) })
     }
 
-    /// For the control thread: ends the trace that is on.
-    pub fn end(&self) {
+    /// For the control thread: ends the session of this kind that is on.
+    pub fn end(&self, kind: Kind) {
         // There is room for the end of what was begun.
-        self.hand_over(None);
+        self.hand_over(Order { kind, session: None });
     }
 
-    fn hand_over(&self, session: Option<Box<Session>>) -> bool {
-        let there_was_room = self.inbox.push(session).is_ok();
+    fn hand_over(&self, order: Order) -> bool {
+        let there_was_room = self.inbox.push(order).is_ok();
         if there_was_room {
             self.version.fetch_add(1, Ordering::Release);
         }
@@ -59,7 +79,7 @@ impl Tap {
     }
 
     /// For the worker: what was handed over next.
-    pub fn take(&self) -> Option<Option<Box<Session>>> {
+    pub fn take(&self) -> Option<Order> {
         self.inbox.pop()
     }
 

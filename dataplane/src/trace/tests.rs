@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     behavior::{Behavior, Flavors},
-    fib::{entry::Punted, table::left_aligned},
+    fib::{
+        entry::{Entry, Punted},
+        table::left_aligned,
+    },
 };
 
 const SID: u128 = 0xfc00_0000_0001_000e << 64;
@@ -19,9 +22,10 @@ fn record(fate: Fate) -> Record {
         behavior: Behavior::End,
         flavors: Flavors::NONE,
     };
-    let look_up = LookUp { table: 254, v6: true, key: SID, prefix_len: 128, found };
+    let entry = Entry::local(7);
+    let look_up = LookUp { table: 254, v6: true, key: SID, prefix_len: 128, entry, found };
     let mut record = Record::default();
-    record.begin(0, Duration::ZERO, 1, &[0; 60]);
+    record.begin(0, Duration::ZERO, 1, &[0; 14], &[0; 60]);
     record.steps.push(Step {
         event: Event::LookUp(look_up),
         outcome: Some(Outcome::Verdict(crate::verdict::Verdict::Punt(Punted::Host))),
@@ -63,10 +67,9 @@ fn a_filter_asks_for_all_that_it_says() {
 
 /// A burst of `packets`, all of which match.
 fn burst(session: &mut Session, packets: usize) {
-    for record in session.records_mut().take(packets) {
-        record.begin(0, Duration::ZERO, 0, &[0; 60]);
+    if session.begin(0, 0) {
+        (0..packets).for_each(|index| session.record(index, &[0; 14], &[0; 60]));
     }
-    session.begin(packets);
     session.commit();
 }
 
@@ -80,9 +83,9 @@ fn no_more_than_were_wanted() {
     let ring = Ring::new(16, 5);
     let [mut one, mut other] = [0, 1].map(|_| Session::new(Filter::default(), Arc::clone(&ring)));
     burst(&mut one, 3);
-    assert!(other.is_interested(0));
+    assert!(!ring.is_done());
     burst(&mut other, 3);
-    assert!(!one.is_interested(0) && ring.is_done());
+    assert!(!one.begin(0, 0) && ring.is_done());
     assert_eq!((taken(&ring), ring.missed()), (5, 0));
 }
 
@@ -111,14 +114,43 @@ fn sessions_go_there_and_back() {
     let tap = Tap::default();
     let ring = Ring::new(1, 1);
     let session = || Session::new(Filter::default(), Arc::clone(&ring));
-    assert!(tap.begin(session()));
-    assert!(!tap.begin(session()), "the worker has not taken the first");
-    tap.end();
+    assert!(tap.begin(Kind::Trace, session()));
+    tap.end(Kind::Trace);
     assert_eq!(tap.version(), 2);
-    let first = tap.take().flatten();
-    assert!(matches!(tap.take(), Some(None)) && tap.take().is_none());
+    let first = tap.take().and_then(|order| order.session);
+    assert!(tap.take().is_some_and(|order| order.session.is_none()) && tap.take().is_none());
     assert_eq!(Arc::strong_count(&ring), 2);
     tap.give_back(first.unwrap());
-    assert!(tap.begin(session()));
+    assert!(tap.begin(Kind::Marked, session()));
     assert_eq!(Arc::strong_count(&ring), 2, "the first is freed");
+    // A worker that takes nothing is not given more and more, and always the end of what it has.
+    let begun = (0..10).filter(|_| tap.begin(Kind::Trace, session())).count();
+    assert!((1..5).contains(&begun), "{begun}");
+    tap.end(Kind::Trace);
+    let orders = std::iter::from_fn(|| tap.take()).count();
+    assert_eq!(orders, begun + 2);
+}
+
+/// C-152: copies beyond the rate are not made, and counted; of those that are made the last are kept.
+#[test]
+fn the_last_copies_are_kept() {
+    let ring = Ring::new(4, u64::MAX);
+    let mut session = Session::of_marked(Arc::clone(&ring));
+    let mut made = 0;
+    for worker in 0..100 {
+        assert!(!session.begin(worker, 0) && session.is_idle());
+        for index in 0..3 {
+            if session.allows_marked(index) {
+                session.record(index, &[0; 14], &[0; 60]);
+                assert!(!session.allows_marked(index), "once for each packet");
+                made += 1;
+            }
+        }
+        session.commit();
+    }
+    // A burst of ten, and what 100 a second allow for as long as this takes.
+    assert!((10..60).contains(&made), "{made}");
+    let kept: Vec<usize> = std::iter::from_fn(|| ring.take(|record| record.worker)).collect();
+    assert_eq!(kept.len(), 4);
+    assert_eq!(ring.missed(), 300 - made + made - 4);
 }

@@ -11,7 +11,7 @@ use super::{Request, Response};
 /// Asks the daemon behind a control socket, and waits for its answer.
 pub fn request(socket: &Path, request: &Request) -> anyhow::Result<serde_json::Value> {
     let mut answers = Answers::ask(socket, request)?;
-    answers.next()?.context("the daemon hung up")
+    answers.receive()?.context("the daemon hung up")
 }
 
 /// The answers to a request, one after the other.
@@ -46,7 +46,7 @@ impl Answers {
     }
 
     /// The next answer. `None`: the daemon hung up.
-    pub fn next(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
+    pub fn receive(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
         let mut answer = String::new();
         if self.stream.read_line(&mut answer).context("the daemon hung up")? == 0 {
             return Ok(None);

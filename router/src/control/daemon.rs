@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sidewinder_config::Config;
+use sidewinder_config::{Config, OFlag};
 use sidewinder_dataplane::port::tun::Tun;
+use sidewinder_dataplane::trace::Tap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -275,10 +276,13 @@ impl Daemon {
         listener: Option<Listener>,
     ) -> anyhow::Result<serde_json::Value> {
         let listener = listener.context("nobody listens")?;
-        let taps = self.workers.iter().map(|worker| Arc::clone(&worker.tap)).collect();
-        self.tracing.begin(&self.control, taps, ask, listener)?;
+        self.tracing.begin(&self.control, self.taps(), ask, listener)?;
         self.wake();
         Ok(serde_json::Value::Null)
+    }
+
+    fn taps(&self) -> Vec<Arc<Tap>> {
+        self.workers.iter().map(|worker| Arc::clone(&worker.tap)).collect()
     }
 
     /// Ends the workers' sleep: there is something to take.
@@ -381,6 +385,8 @@ impl Daemon {
 
     /// Brings workers, XDP maps and the kernel's neighbour table in line with what is known.
     async fn settle(&mut self) {
+        let copies = self.control.config.router.o_flag == OFlag::Copy;
+        self.tracing.copy(copies, &self.taps());
         while !self.control.publish() {
             self.wake();
             tokio::time::sleep(RETRY).await;

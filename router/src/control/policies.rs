@@ -76,15 +76,15 @@ impl Control {
         (!policy.lists.is_empty()).then_some(policy)
     }
 
-    /// The policy with this index.
-    pub fn policy_of(&self, id: PolicyId) -> Option<&Policy> {
-        let all = self.policies.values().chain(self.inline.values());
-        all.filter(|policy| policy.id == id).map(|policy| &*policy.said).next()
-    }
-
     /// The index of the policy of this name.
     pub(super) fn policy_id(&self, name: &str) -> Option<PolicyId> {
         self.policies.get(name).map(|policy| policy.id)
+    }
+
+    /// The policy with this index, as workers know it.
+    pub(super) fn policy_with(&self, id: PolicyId) -> Option<&Policy> {
+        let mut known = self.policies.values().chain(self.inline.values());
+        known.find(|policy| policy.id == id).map(|policy| &*policy.said)
     }
 
     /// The entry of the policy of this name.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use ipnet::IpNet;
 use sidewinder_dataplane::fib::table::left_aligned;
 use sidewinder_dataplane::trace::record::{Event, Found, Leaving, LookUp, Outcome, Record};
-use sidewinder_dataplane::trace::{Filter, Prefix, Ring, Session, Tap};
+use sidewinder_dataplane::trace::{Filter, Kind, Prefix, Ring, Session, Tap};
 use sidewinder_dataplane::verdict::{Fate, Reason, Verdict};
 use sidewinder_dataplane::wire::ethernet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -26,16 +26,29 @@ const EVERY: Duration = Duration::from_millis(10);
 /// Records on their way at most: what a burst of packets may bring between two looks.
 const RECORDS: usize = 512;
 
-/// The trace that is on, if one is.
+/// Copies of packets with the O-flag that are kept.
+const COPIES: usize = 128;
+
+/// The trace that is on, if one is, and the copies of packets with the O-flag.
 #[derive(Debug, Default)]
 pub struct Tracing {
     current: Option<Current>,
+    copies: Option<Arc<Ring>>,
+}
+
+/// Where records come from.
+#[derive(Debug)]
+enum Origin {
+    /// The workers, who look on for this trace.
+    Workers(Vec<Arc<Tap>>),
+    /// The copies of packets with the O-flag, of which this is wanted.
+    Copies(Filter),
 }
 
 #[derive(Debug)]
 struct Current {
     ring: Arc<Ring>,
-    taps: Vec<Arc<Tap>>,
+    origin: Origin,
     listener: Listener,
     interval: Interval,
     deadline: Option<Instant>,
@@ -68,21 +81,51 @@ impl Tracing {
         );
         let filter = filter(control, ask)?;
         let wanted = if ask.count == 0 { u64::MAX } else { ask.count };
-        let ring = Ring::new(RECORDS, wanted);
-        for (index, tap) in taps.iter().enumerate() {
-            if !tap.begin(Session::new(filter, Arc::clone(&ring))) {
-                taps.iter().take(index).for_each(|tap| tap.end());
+        let workers = taps.len();
+        let (ring, origin) = if ask.o_flag {
+            let copies = self.copies.as_ref().context(
+                "the O-flag is ignored: set o-flag = \"copy\" in [router] to have copies made",
+            )?;
+            (Arc::clone(copies), Origin::Copies(filter))
+        } else {
+            let ring = Ring::new(RECORDS, wanted);
+            if !begin(&taps, Kind::Trace, || Session::new(filter, Arc::clone(&ring))) {
                 bail!("the workers are still busy with the trace before: try again");
             }
-        }
+            (ring, Origin::Workers(taps))
+        };
         let mut interval = interval(EVERY);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = (ask.timeout > 0).then(|| Instant::now() + Duration::from_secs(ask.timeout));
         // There is room: it is the first message.
-        let _ = listener.messages.try_send(Message::Begun { workers: taps.len() });
-        self.current =
-            Some(Current { ring, taps, listener, interval, deadline, wanted, told: 0, over: None });
+        let _ = listener.messages.try_send(Message::Begun { workers });
+        self.current = Some(Current {
+            ring,
+            origin,
+            listener,
+            interval,
+            deadline,
+            wanted,
+            told: 0,
+            over: None,
+        });
         Ok(())
+    }
+
+    /// Has the workers copy packets with the O-flag, or no longer.
+    pub fn copy(&mut self, on: bool, taps: &[Arc<Tap>]) {
+        if on == self.copies.is_some() {
+            return;
+        }
+        if !on {
+            self.copies = None;
+            taps.iter().for_each(|tap| tap.end(Kind::Marked));
+            return;
+        }
+        let ring = Ring::new(COPIES, u64::MAX);
+        if begin(taps, Kind::Marked, || Session::of_marked(Arc::clone(&ring))) {
+            self.copies = Some(ring);
+        }
     }
 
     /// Tells the client what there is to tell. Says whether the workers are to be woken, since the
@@ -111,7 +154,7 @@ impl Current {
         if self.over.is_none() && self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.over = Some(Why::Timeout);
         }
-        if self.over.is_some() {
+        if self.over.is_some() && matches!(self.origin, Origin::Workers(_)) {
             self.ring.close();
         }
         while self.told < self.wanted {
@@ -121,11 +164,17 @@ impl Current {
                 Err(tokio::sync::mpsc::error::TrySendError::Closed(())) => return false,
             };
             let number = self.told + 1;
-            let Some(traced) = self.ring.take(|record| describe(record, number, control)) else {
-                break;
+            let origin = &self.origin;
+            let wanted = |record: &Record| match origin {
+                Origin::Workers(_) => true,
+                Origin::Copies(filter) => filter.matches(record),
             };
-            permit.send(Message::Packet(Box::new(traced)));
-            self.told = number;
+            let look = |record: &Record| wanted(record).then(|| describe(record, number, control));
+            let Some(traced) = self.ring.take(look) else { break };
+            if let Some(traced) = traced {
+                permit.send(Message::Packet(Box::new(traced)));
+                self.told = number;
+            }
         }
         if self.told == self.wanted {
             self.over = Some(Why::Count);
@@ -144,11 +193,20 @@ impl Current {
     }
 
     fn end_at_workers(&self) {
-        self.ring.close();
-        for tap in &self.taps {
-            tap.end();
+        if let Origin::Workers(taps) = &self.origin {
+            self.ring.close();
+            taps.iter().for_each(|tap| tap.end(Kind::Trace));
         }
     }
+}
+
+/// Hands each worker a session. `false`: one of them could not take it, and none has one.
+fn begin(taps: &[Arc<Tap>], kind: Kind, session: impl Fn() -> Box<Session>) -> bool {
+    let begun = taps.iter().take_while(|tap| tap.begin(kind, session())).count();
+    if begun < taps.len() {
+        taps.iter().take(begun).for_each(|tap| tap.end(kind));
+    }
+    begun == taps.len()
 }
 
 /// The filter in the workers' terms.
@@ -168,15 +226,15 @@ fn filter(control: &Control, ask: &Ask) -> anyhow::Result<Filter> {
     };
     let sid = match ask.sid {
         Some(IpNet::V6(sid)) => {
-            let mut known = control.sids.keys().filter_map(|key| match key.prefix {
-                IpNet::V6(prefix) => Some(prefix),
-                IpNet::V4(_) => None,
-            });
-            let known = known
-                .find(|known| known.addr() == sid.addr() && known.prefix_len() <= sid.prefix_len());
-            let known =
-                known.with_context(|| format!("{} is no SID of ours: see `show sids`", sid.addr()));
-            Some(u128::from(known?.addr()))
+            let is_it = |known: &IpNet| {
+                known.addr() == sid.addr() && known.prefix_len() <= sid.prefix_len()
+            };
+            ensure!(
+                control.sids.keys().any(|key| is_it(&key.prefix)),
+                "{} is no SID of ours: see `show sids`",
+                sid.addr()
+            );
+            Some(u128::from(sid.addr()))
         }
         Some(IpNet::V4(sid)) => bail!("{sid} is no SID: see `show sids`"),
         None => None,
@@ -277,9 +335,10 @@ impl trace::Step {
     fn look_up(&mut self, look_up: &LookUp, control: &Control) {
         let destination = address(look_up.v6, look_up.key);
         let key = key(look_up);
+        // Only if it is still the one that the packet met.
         let route = key
-            .and_then(|key| control.rib.best(&key))
-            .filter(|(_, route)| is_of(&route.opinion.target, look_up.found, control));
+            .filter(|key| control.entry_of(key) == Some(look_up.entry))
+            .and_then(|key| control.rib.best(&key));
         self.look_up = Some(trace::LookUp {
             destination,
             table: sidewinder_config::Table(look_up.table).to_string(),
@@ -300,10 +359,10 @@ impl trace::Step {
                 });
             }
             Found::Policy { id, list } => {
-                let said = control.policy_of(id);
+                let said = control.policy_with(id);
                 let segs = list.and_then(|list| said?.lists.get(usize::from(list)));
                 self.policy = Some(trace::Policy {
-                    name: said.map(|policy| policy.name.clone()),
+                    name: said.map(|said| said.name.clone()),
                     behavior: said.map(|said| said.behavior.to_string()),
                     list: list.map(|list| list + 1),
                     segs: segs
@@ -328,32 +387,13 @@ fn key(look_up: &LookUp) -> Option<Key> {
 /// Neighbours that the route or the SID names.
 fn hops(event: &Event, control: &Control) -> Vec<IpAddr> {
     let Event::LookUp(look_up) = event else { return Vec::new() };
-    let best = key(look_up).and_then(|key| control.rib.best(&key));
-    match best.map(|(_, route)| &route.opinion.target) {
+    let route = key(look_up).and_then(|key| control.rib.best(&key));
+    match route.map(|(_, route)| &route.opinion.target) {
         Some(Target::Via(hops)) => hops.iter().map(|hop| hop.address).collect(),
-        Some(Target::Sid(sid)) => {
-            static_::hop(&sid.behavior).map(|hop| hop.address).into_iter().collect()
+        Some(Target::Sid(said)) => {
+            static_::hop(&said.behavior).map(|hop| hop.address).into_iter().collect()
         }
         _ => Vec::new(),
-    }
-}
-
-/// Whether a route leads to what a packet found.
-fn is_of(target: &Target, found: Found, control: &Control) -> bool {
-    match (target, found) {
-        (Target::Sid(sid), Found::Sid { address, prefix_len, .. }) => {
-            u128::from(sid.sid.addr()) == address && sid.sid.prefix_len() == prefix_len
-        }
-        (Target::Policy(name), Found::Policy { id, .. }) => {
-            control.policy_of(id).is_some_and(|policy| policy.name == **name)
-        }
-        (Target::Encap(said), Found::Policy { id, .. }) => {
-            control.policy_of(id).is_some_and(|policy| policy == &**said)
-        }
-        (Target::Via(_), Found::Group(_))
-        | (Target::Host | Target::OnLink(_), Found::Host(_))
-        | (Target::Discard(_), Found::Discard(_)) => true,
-        _ => false,
     }
 }
 

@@ -14,7 +14,7 @@ use sidewinder_dataplane::{
         Umem,
         memory::{MemoryHost, MemoryPort},
     },
-    trace::{Filter, Ring, Session},
+    trace::{Filter, Kind, Ring, Session},
     verdict::Reason,
     worker::Worker,
 };
@@ -84,7 +84,7 @@ impl Machine {
         let host = MemoryHost::default();
         let mut worker = Worker::new(0, ports, umem, free, reader, host, counters);
         let ring = Ring::new(RING, u64::MAX);
-        worker.tap().begin(Session::new(Filter::default(), Arc::clone(&ring)));
+        worker.tap().begin(Kind::Trace, Session::new(Filter::default(), Arc::clone(&ring)));
         // The ports take frames to receive into.
         worker.round();
         Ok(Self { worker, ring, control })

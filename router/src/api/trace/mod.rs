@@ -35,6 +35,9 @@ pub struct Ask {
     /// Why they were dropped or answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop: Option<String>,
+    /// Of the copies of packets with the O-flag: those that were kept, and then those that come.
+    #[serde(default)]
+    pub o_flag: bool,
 }
 
 /// What is told, one message a line.

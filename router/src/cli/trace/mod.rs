@@ -41,6 +41,10 @@ pub struct Args {
     /// Only packets that are dropped or answered for this reason.
     #[arg(long, value_name = "REASON", value_parser = reasons(), hide_possible_values = true)]
     drop: Option<String>,
+    /// Only packets for our SIDs with the O-flag (RFC 9259), beginning with the last 128 of those that
+    /// were copied before. Needs o-flag = "copy" in [router].
+    #[arg(long)]
+    o_flag: bool,
     /// Write the packets, as they come and as they leave, to this file, for Wireshark.
     #[arg(long, value_name = "FILE.pcapng")]
     write: Option<PathBuf>,
@@ -61,14 +65,14 @@ fn reasons() -> PossibleValuesParser {
 
 /// Tells the way of the next packets that match.
 pub fn trace(socket: &Path, args: Args) -> anyhow::Result<()> {
-    let Args { count, timeout, interface, prefix, sid, drop, write, json } = args;
+    let Args { count, timeout, interface, prefix, sid, drop, o_flag, write, json } = args;
     // Before the daemon is asked: a file that cannot be written must not cost it anything.
     let mut capture = write.as_deref().map(create).transpose()?;
-    let request = Request::Trace(Ask { count, timeout, interface, prefix, sid, drop });
+    let request = Request::Trace(Ask { count, timeout, interface, prefix, sid, drop, o_flag });
     let mut answers = Answers::ask(socket, &request)?;
     end_on_signal(&answers)?;
     let mut out = std::io::stdout().lock();
-    while let Some(answer) = answers.next()? {
+    while let Some(answer) = answers.receive()? {
         if json {
             writeln!(out, "{answer}")?;
             out.flush()?;

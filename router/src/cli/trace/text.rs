@@ -65,7 +65,7 @@ impl Text {
 
     fn step(&mut self, step: &Step, before: &Packet) {
         if let Some(look_up) = &step.look_up {
-            self.line("look-up", &found(look_up));
+            self.line("look-up", &found(look_up, step.sid.is_some()));
         }
         if let Some(sid) = &step.sid {
             let flavors: String = sid.flavors.iter().map(|flavor| format!(", {flavor}")).collect();
@@ -109,7 +109,8 @@ impl Text {
     }
 }
 
-fn found(look_up: &LookUp) -> String {
+/// What a look-up found. A SID is told by itself.
+fn found(look_up: &LookUp, is_sid: bool) -> String {
     let LookUp { destination, table, prefix, target, source } = look_up;
     let mut text = format!("{destination} in {table}: ");
     match prefix {
@@ -117,6 +118,9 @@ fn found(look_up: &LookUp) -> String {
         Some(prefix) => {
             let _ = write!(text, "{prefix}");
             match (target, source) {
+                (_, Some(source)) if is_sid => {
+                    let _ = write!(text, " ({source})");
+                }
                 (Some(target), Some(source)) => {
                     let _ = write!(text, " {target} ({source})");
                 }
