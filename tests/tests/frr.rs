@@ -168,25 +168,36 @@ fn what_frr_installs_is_what_sidewinder_has() -> Outcome {
         (count("sid End"), count("sid End.X")) == (1, 2)
     })?;
     println!("{} prefixes: {ways:#?}", ways.len());
-    // By r1, though r2 and r3 are neighbours: the shift of the container, twice.
-    r3.ip("-6 route add fcbb:bbbb:3:d6::/64 encap seg6local action End.DT6 table 255 dev lo")?;
-    for (name, address) in [("uN", "fc00:ff:3::1"), ("uA", "fc00:ff:3::2")] {
-        r3.ip(&format!("addr add {address}/128 dev lo nodad"))?;
-        let sid = match name {
-            "uN" => "fcbb:bbbb:1::/48".to_owned(),
-            // The one that leads to r3.
-            _ => adjacency_sid(&triangle, "e13")?,
-        };
-        let container = match name {
-            "uN" => "fcbb:bbbb:1:3:d6::".to_owned(),
-            _ => format!("{}:3:d6::", sid.trim_end_matches("::/64").trim_end_matches("::/48")),
-        };
-        r2.ip(&format!(
-            "-6 route add {address}/128 encap seg6 mode encap.red segs {container} dev e12"
+    // From r2 to the host behind r1, by r1 and r3: r1 shifts the container, r3 decapsulates.
+    let deadline = Instant::now() + CONVERGENCE;
+    while !r3.ip("-6 route show 2001:db8:1::/64")?.contains("isis") {
+        assert!(Instant::now() < deadline, "r3 does not hear of the host's prefix");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let adjacency = adjacency_sid(&triangle, "e13")?;
+    let function = adjacency.trim_end_matches("::/64").rsplit(':').next().unwrap_or_default();
+    for (name, host, sid, container, rest) in [
+        ("uN", "2001:db8:1::a", "fcbb:bbbb:1::/48", "fcbb:bbbb:1:3:d6::".to_owned(), "3:d6"),
+        // FRR has the kernel shift 16 bits here, too, so that its own function is what r3 sees
+        // first. What is after it is for r3.
+        (
+            "uA",
+            "2001:db8:1::b",
+            &adjacency,
+            format!("fcbb:bbbb:1:{function}:d6::"),
+            &format!("{function}:d6"),
+        ),
+    ] {
+        triangle.lab.node("h1").ip(&format!("addr add {host}/64 dev e1h nodad"))?;
+        r3.ip(&format!(
+            "-6 route add fcbb:bbbb:{rest}::/64 encap seg6local action End.DT6 table 254 dev e13"
         ))?;
-        let before = triangle.through(&sid)?;
-        ping(r2, address, 100).with_context(|| format!("by {name} {sid}, {container}"))?;
-        let passed = triangle.through(&sid)? - before;
+        r2.ip(&format!(
+            "-6 route add {host}/128 encap seg6 mode encap.red segs {container} dev e12"
+        ))?;
+        let before = triangle.through(sid)?;
+        ping(r2, host, 100).with_context(|| format!("by {name} {sid}, {container}"))?;
+        let passed = triangle.through(sid)? - before;
         println!("{name} {sid}: {passed} packets of 101 by {container}");
         assert!(passed >= 101, "{name}: {passed} packets by {sid}");
     }
