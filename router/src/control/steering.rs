@@ -21,8 +21,7 @@ pub struct Steering {
     /// One per interface, in the order of the file.
     pub programs: Vec<Steer>,
     /// What each has been told.
-    owners: Vec<BTreeMap<IpNet, Owner>>,
-    some_left: bool,
+    told: Vec<Told>,
     hosts: BTreeSet<IpAddr>,
     ipv4: bool,
 }
@@ -43,9 +42,8 @@ impl Steering {
                 Ok(Steer::attach(&interface.name, mode)?)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let owners = programs.iter().map(|_| BTreeMap::new()).collect();
-        let (some_left, hosts, ipv4) = (false, BTreeSet::new(), false);
-        let mut steering = Self { programs, owners, some_left, hosts, ipv4 };
+        let told = programs.iter().map(|_| Told::default()).collect();
+        let mut steering = Self { programs, told, hosts: BTreeSet::new(), ipv4: false };
         steering.follow(control)?;
         Ok(steering)
     }
@@ -55,34 +53,52 @@ impl Steering {
         let dirty = std::mem::take(&mut control.steer.dirty);
         let hosts = hosts(control);
         let ipv4 = control.ipv4_routes > 0;
-        let some_left = control.steer.left > 0;
-        for ((index, program), told) in self.programs.iter_mut().enumerate().zip(&mut self.owners) {
+        for ((index, program), told) in self.programs.iter_mut().enumerate().zip(&mut self.told) {
             let table = control.ports.get(index as u16).map_or(Key::MAIN, |port| port.table);
+            let some_left = told.left > 0;
             for address in hosts.difference(&self.hosts) {
                 program.set_host(*address, true)?;
             }
             for prefix in &dirty {
                 let owner = control.steer.owner(*prefix, table, &control.rib);
-                let before = match owner {
-                    Some(owner) => told.insert(*prefix, owner),
-                    None => told.remove(prefix),
-                };
-                if before != owner {
+                if told.note(*prefix, owner) {
                     program.set_owner(prefix.network(), prefix.prefix_len(), owner)?;
                 }
             }
             for address in self.hosts.difference(&hosts) {
                 program.set_host(*address, false)?;
             }
-            if some_left != self.some_left {
-                program.set_some_left(some_left)?;
+            // Where none is, packets are not looked up for it.
+            if (told.left > 0) != some_left {
+                program.set_some_left(told.left > 0)?;
             }
             if ipv4 != self.ipv4 {
                 program.set_ipv4(ipv4)?;
             }
         }
-        (self.hosts, self.ipv4, self.some_left) = (hosts, ipv4, some_left);
+        (self.hosts, self.ipv4) = (hosts, ipv4);
         Ok(())
+    }
+}
+
+/// What a program has been told of prefixes.
+#[derive(Debug, Default)]
+struct Told {
+    owners: BTreeMap<IpNet, Owner>,
+    /// How many of them are the kernel's.
+    left: usize,
+}
+
+impl Told {
+    /// Notes whose a prefix is; says whether that is news.
+    fn note(&mut self, prefix: IpNet, owner: Option<Owner>) -> bool {
+        let before = match owner {
+            Some(owner) => self.owners.insert(prefix, owner),
+            None => self.owners.remove(&prefix),
+        };
+        self.left += usize::from(owner == Some(Owner::Kernel));
+        self.left -= usize::from(before == Some(Owner::Kernel));
+        before != owner
     }
 }
 

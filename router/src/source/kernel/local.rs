@@ -4,7 +4,7 @@
 //! plane learns is a row of [`sid`].
 
 use ipnet::Ipv6Net;
-use sidewinder_config::{Behavior, Flavors, LocalSid, Table};
+use sidewinder_config::{Behavior, Flavors, LocalSid, Structure, Table};
 
 use super::translate::Translator;
 use crate::control::rib::LeftToKernel;
@@ -66,15 +66,28 @@ pub fn sid(
     };
     let takes_flavors =
         matches!(behavior, Behavior::End | Behavior::EndX { .. } | Behavior::EndT { .. });
-    let known = operation::PSP | operation::USP | operation::USD;
+    let known = operation::PSP | operation::USP | operation::USD | operation::NEXT_CSID;
     if local.flavors & !known != 0 || local.flavors != 0 && !takes_flavors {
         return Err(LeftToKernel::Flavors);
     }
+    let has = |flavor| local.flavors & flavor != 0;
     let flavors = Flavors {
-        psp: local.flavors & operation::PSP != 0,
-        usp: local.flavors & operation::USP != 0,
-        usd: local.flavors & operation::USD != 0,
-        next_csid: false,
+        psp: has(operation::PSP),
+        usp: has(operation::USP),
+        usd: has(operation::USD),
+        next_csid: has(operation::NEXT_CSID),
     };
-    Ok(LocalSid { sid: prefix, behavior, flavors, structure: None })
+    let structure = if flavors.next_csid { Some(structure(local.csid_bits)?) } else { None };
+    Ok(LocalSid { sid: prefix, behavior, flavors, structure })
+}
+
+/// The kernel does not tell node and function apart, and nothing depends on it.
+fn structure((block_bits, node_bits): (u8, u8)) -> Result<Structure, LeftToKernel> {
+    let right =
+        block_bits > 0 && node_bits > 0 && u16::from(block_bits) + u16::from(node_bits) < 128;
+    if right {
+        Ok(Structure { block_bits, node_bits, function_bits: 0 })
+    } else {
+        Err(LeftToKernel::Flavors)
+    }
 }
