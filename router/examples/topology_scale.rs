@@ -20,8 +20,11 @@ use sidewinder_linkstate::bgp_ls::encode;
 use sidewinder_linkstate::generate::{Chance, Plan, link_descriptor, link_event};
 use sidewinder_linkstate::ted::{Event, Nlri};
 
+/// Longer than what follows a computation.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Changes of each kind that are measured.
-const CHANGES: usize = 200;
+const CHANGES: usize = 60;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -81,6 +84,7 @@ async fn main() -> Result<()> {
     for (which, numbers) in [("of the core's ring", ring), ("anywhere", any), ("of our own", ours)]
     {
         let mut times = Vec::new();
+        let mut longest: (Duration, [Duration; 3]) = Default::default();
         let told_so_far = link_state.announced() + link_state.withdrawn();
         for number in numbers {
             let (from, to, metric) = plan.links[number];
@@ -92,11 +96,14 @@ async fn main() -> Result<()> {
             let gone = Event::Withdraw(Nlri::Link { from: a, to: b, descriptor });
             for event in [gone, link_event(number as u32, from, to, metric)] {
                 // So that none has to wait for the one before.
-                tokio::time::sleep(Duration::from_millis(60)).await;
+                while tokio::time::timeout(PAUSE, link_state.due()).await.is_ok() {
+                    publish(&mut link_state, &mut control);
+                }
                 let told = Instant::now();
                 orders.send(encode::update(&event, 65000).context("an UPDATE")?)?;
                 link_state.due().await;
-                publish(&mut link_state, &mut control);
+                let parts = publish(&mut link_state, &mut control);
+                longest = longest.max((parts.iter().sum(), parts));
                 times.push(told.elapsed());
                 let counted = link_state.announced() + link_state.withdrawn();
                 assert_eq!(counted, told_so_far + times.len() as u64, "one change at a time");
@@ -109,16 +116,22 @@ async fn main() -> Result<()> {
                 "a link {which} goes or comes, told to published: median {median:?}, from {first:?} \
                  to {last:?}, 99 %: {most:?}"
             );
+            let (_, [run, reconcile, publish]) = longest;
+            println!("  the longest: paths {run:?}, FIB's changes {reconcile:?}, FIB {publish:?}");
         }
     }
     Ok(())
 }
 
-/// As the daemon does.
-fn publish(link_state: &mut LinkState, control: &mut Control) {
+/// As the daemon does; and how long each step takes.
+fn publish(link_state: &mut LinkState, control: &mut Control) -> [Duration; 3] {
+    let began = Instant::now();
     link_state.run(control);
+    let ran = Instant::now();
     control.reconcile();
+    let reconciled = Instant::now();
     while !control.publish() {}
+    [ran - began, reconciled - ran, reconciled.elapsed()]
 }
 
 /// The peer: everything at once, and then what is ordered.
