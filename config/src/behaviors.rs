@@ -14,8 +14,8 @@ pub(crate) struct Endpoint {
     pub(crate) required: &'static [&'static str],
     /// Keys it takes besides.
     pub(crate) allowed: &'static [&'static str],
-    /// Whether it takes PSP, USP and USD.
-    pub(crate) flavors: bool,
+    /// Flavors that it takes.
+    pub(crate) flavors: &'static [&'static str],
     /// Builds it; `None` if a required key is not there.
     pub(crate) build: fn(Params) -> Option<Behavior>,
 }
@@ -27,6 +27,7 @@ pub(crate) struct Params {
     pub(crate) nh4: Option<Ipv4Addr>,
     pub(crate) interface: Option<String>,
     pub(crate) table: Option<Table>,
+    pub(crate) policy: Option<String>,
 }
 
 /// The keys of `[[sid]]` that depend on the behavior, with an example of what to write.
@@ -38,75 +39,93 @@ pub(crate) const PARAMS: [(&str, &str); 5] = [
     ("policy", "\"to-r3\""),
 ];
 
+/// The flavor of RFC 9800, 4.1.
+pub(crate) const NEXT_CSID: &str = "NEXT-CSID";
+
+/// Every flavor there is: RFC 8986, 4.16, and RFC 9800, 4.1.
+pub(crate) const FLAVORS: &[&str] = &["PSP", "USP", "USD", NEXT_CSID];
+
 /// Every endpoint behavior there is (RFC 8986, section 4).
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         name: "End",
         required: &[],
         allowed: &[],
-        flavors: true,
+        flavors: FLAVORS,
         build: |_| Some(Behavior::End),
     },
     Endpoint {
         name: "End.X",
         required: &["nh6"],
         allowed: &["interface"],
-        flavors: true,
+        flavors: FLAVORS,
         build: |p| Some(Behavior::EndX { nh6: p.nh6?, interface: p.interface }),
     },
     Endpoint {
         name: "End.T",
         required: &["table"],
         allowed: &[],
-        flavors: true,
+        flavors: FLAVORS,
         build: |p| Some(Behavior::EndT { table: p.table? }),
     },
     Endpoint {
         name: "End.DX6",
         required: &["nh6"],
         allowed: &["interface"],
-        flavors: false,
+        flavors: &[NEXT_CSID],
         build: |p| Some(Behavior::EndDx6 { nh6: p.nh6?, interface: p.interface }),
     },
     Endpoint {
         name: "End.DX4",
         required: &["nh4"],
         allowed: &["interface"],
-        flavors: false,
+        flavors: &[NEXT_CSID],
         build: |p| Some(Behavior::EndDx4 { nh4: p.nh4?, interface: p.interface }),
     },
     Endpoint {
         name: "End.DT6",
         required: &["table"],
         allowed: &[],
-        flavors: false,
+        flavors: &[NEXT_CSID],
         build: |p| Some(Behavior::EndDt6 { table: p.table? }),
     },
     Endpoint {
         name: "End.DT4",
         required: &["table"],
         allowed: &[],
-        flavors: false,
+        flavors: &[NEXT_CSID],
         build: |p| Some(Behavior::EndDt4 { table: p.table? }),
     },
     Endpoint {
         name: "End.DT46",
         required: &["table"],
         allowed: &[],
-        flavors: false,
+        flavors: &[NEXT_CSID],
         build: |p| Some(Behavior::EndDt46 { table: p.table? }),
+    },
+    Endpoint {
+        name: "End.B6.Encaps",
+        required: &["policy"],
+        allowed: &[],
+        flavors: &[NEXT_CSID],
+        build: |p| Some(Behavior::EndB6Encaps { policy: p.policy? }),
+    },
+    Endpoint {
+        name: "End.B6.Encaps.Red",
+        required: &["policy"],
+        allowed: &[],
+        flavors: &[NEXT_CSID],
+        build: |p| Some(Behavior::EndB6EncapsRed { policy: p.policy? }),
     },
 ];
 
 /// Endpoint behaviors that exist but are not in [`ENDPOINTS`] (RFC 8986, RFC 9433 and the
-/// network-programming insertion draft; `u…` are names of RFC 9800 in daily use).
+/// network-programming insertion draft).
 const OTHER_ENDPOINTS: &[&str] = &[
     "End.DX2",
     "End.DX2V",
     "End.DT2U",
     "End.DT2M",
-    "End.B6.Encaps",
-    "End.B6.Encaps.Red",
     "End.B6.Insert",
     "End.B6.Insert.Red",
     "End.B6",
@@ -124,13 +143,17 @@ const OTHER_ENDPOINTS: &[&str] = &[
     "End.Limit",
     "End.LBS",
     "End.XPS",
-    "uN",
-    "uA",
-    "uDT4",
-    "uDT6",
-    "uDT46",
-    "uDX4",
-    "uDX6",
+];
+
+/// Names in daily use of behaviors with NEXT-CSID.
+const CSID_NAMES: &[(&str, &str)] = &[
+    ("uN", "End"),
+    ("uA", "End.X"),
+    ("uDX6", "End.DX6"),
+    ("uDX4", "End.DX4"),
+    ("uDT6", "End.DT6"),
+    ("uDT4", "End.DT4"),
+    ("uDT46", "End.DT46"),
 ];
 
 /// Headend behaviors that exist but that [`Headend`] has not.
@@ -138,12 +161,14 @@ const OTHER_HEADENDS: &[&str] =
     &["H.Encaps.L2", "H.Encaps.L2.Red", "H.Insert", "H.Insert.Red", "H.M.GTP4.D"];
 
 /// Flavors that exist but that [`crate::Flavors`] has not.
-pub(crate) const OTHER_FLAVORS: &[&str] = &["NEXT-CSID", "REPLACE-CSID"];
+pub(crate) const OTHER_FLAVORS: &[&str] = &["REPLACE-CSID"];
 
 /// What a name of a behavior stands for.
 pub(crate) enum Named {
     Endpoint(&'static Endpoint),
     Headend(Headend),
+    /// Another name of this one with NEXT-CSID.
+    WithCsid(&'static str),
     /// It exists, but not here.
     Unsupported,
     /// It does not exist.
@@ -156,6 +181,8 @@ pub(crate) fn named(name: &str) -> Named {
         Named::Endpoint(endpoint)
     } else if let Some((_, headend)) = Headend::WORDS.iter().find(|(word, _)| *word == name) {
         Named::Headend(*headend)
+    } else if let Some((_, plain)) = CSID_NAMES.iter().find(|(other, _)| *other == name) {
+        Named::WithCsid(plain)
     } else if OTHER_ENDPOINTS.contains(&name) || OTHER_HEADENDS.contains(&name) {
         Named::Unsupported
     } else {
@@ -175,6 +202,18 @@ impl Behavior {
             Self::EndDt6 { .. } => "End.DT6",
             Self::EndDt4 { .. } => "End.DT4",
             Self::EndDt46 { .. } => "End.DT46",
+            Self::EndB6Encaps { .. } => "End.B6.Encaps",
+            Self::EndB6EncapsRed { .. } => "End.B6.Encaps.Red",
+        }
+    }
+}
+
+impl Headend {
+    /// The behavior of a SID that stands for a policy with this one (RFC 8986, 4.13 and 4.14).
+    pub(crate) fn binding(self, policy: String) -> Behavior {
+        match self {
+            Self::HEncaps => Behavior::EndB6Encaps { policy },
+            Self::HEncapsRed => Behavior::EndB6EncapsRed { policy },
         }
     }
 }
@@ -197,6 +236,7 @@ mod tests {
                 nh4: Some(Ipv4Addr::LOCALHOST),
                 interface: Some("eth0".to_owned()),
                 table: Some(Table::MAIN),
+                policy: Some("to-r3".to_owned()),
             };
             let built = (endpoint.build)(params).expect(endpoint.name);
             assert_eq!(built.to_string(), endpoint.name);

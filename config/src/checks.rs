@@ -26,6 +26,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     references(&facts.policy_refs, &facts.policies, "policy", "[[policy]]", sink);
     locators(&facts.locator_prefixes, sink);
     sids(facts, sink);
+    bindings(config, facts, sink);
     routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
@@ -113,6 +114,7 @@ fn locators(prefixes: &[At<Ipv6Net>], sink: &Sink) {
 fn sids(facts: &Facts, sink: &Sink) {
     let locators: HashMap<Ipv6Net, &Span> =
         facts.locator_prefixes.iter().map(|at| (at.value, &at.span)).collect();
+    let csid = |sid: &Ipv6Net| facts.csids.contains(sid);
     for At { value: sid, span } in &facts.sids {
         let covered = facts
             .locator_prefixes
@@ -129,6 +131,8 @@ fn sids(facts: &Facts, sink: &Sink) {
                 .at(locator.span.clone(), "this locator is inside")
                 .help("a SID is a locator and a function: give it a longer prefix length"),
             );
+        } else if csid(sid) {
+            // The node's own compressed SID is the locator, and a local one is behind the block.
         } else if let Some(locator) = locators.get(sid) {
             sink.push(
                 Diagnostic::warning(format!("SID {} takes a whole locator", show(sid)))
@@ -145,6 +149,10 @@ fn sids(facts: &Facts, sink: &Sink) {
         }
     }
     for (outer, inner) in nested(&facts.sids) {
+        // A node's compressed SID, and combined with others: RFC 9800, 5.3.
+        if csid(&outer.value) {
+            continue;
+        }
         // Already reported above.
         if facts.locator_prefixes.iter().any(|locator| outer.value.contains(&locator.value)) {
             continue;
@@ -159,6 +167,21 @@ fn sids(facts: &Facts, sink: &Sink) {
             .at(outer.span.clone(), "all other addresses of this get its behavior")
             .help("if this is meant, ignore the warning; else change one of them"),
         );
+    }
+}
+
+/// A SID that stands for a policy has the behavior that goes with the policy's.
+fn bindings(config: &Config, facts: &Facts, sink: &Sink) {
+    for At { value: (name, behavior), span } in &facts.bindings {
+        let Some(policy) = config.policy(name) else { continue };
+        let right = policy.behavior.binding(name.clone());
+        if *behavior != right {
+            sink.push(
+                Diagnostic::error(format!("{behavior} does not go with policy `{name}`"))
+                    .at(span.clone(), format!("the policy is {}", policy.behavior))
+                    .help(format!("write behavior = \"{right}\", or change the policy's")),
+            );
+        }
     }
 }
 

@@ -55,7 +55,8 @@ schemas! {
     INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
     SID = "[[sid]]" [
-        "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy",
+        "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy", "block-bits",
+        "node-bits", "function-bits",
     ];
     POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid"];
     LIST = "lists" ["segs", "via", "weight"];

@@ -149,12 +149,39 @@ impl Locator {
 /// `[[sid]]`: an address or prefix of ours, and what is done with packets to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalSid {
-    /// The SID; a /128 where the file gives an address.
+    /// The SID; a /128 where the file gives an address, and with NEXT-CSID a prefix of its
+    /// [`structure`](Self::structure)'s length.
     pub sid: Ipv6Net,
     /// What is done with packets to it.
     pub behavior: Behavior,
-    /// Variations of End, End.X and End.T; none for the others.
+    /// Variations: NEXT-CSID of any behavior, the others of End, End.X and End.T.
     pub flavors: Flavors,
+    /// How the SID is divided; with NEXT-CSID only.
+    pub structure: Option<Structure>,
+}
+
+/// How a SID is divided (RFC 8986, 3.1; RFC 9800, 4). What is left of the 128 bits is the argument,
+/// at least one bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Structure {
+    /// Bits of the SID block, at least 1.
+    pub block_bits: u8,
+    /// Bits of the node; 0 where the compressed SID is local to this node.
+    pub node_bits: u8,
+    /// Bits of the function; together with those of the node at least 1.
+    pub function_bits: u8,
+}
+
+impl Structure {
+    /// Bits of the compressed SID: node and function.
+    pub fn csid_bits(self) -> u8 {
+        self.node_bits + self.function_bits
+    }
+
+    /// Bits that are left for the argument.
+    pub fn argument_bits(self) -> u8 {
+        128 - self.block_bits - self.csid_bits()
+    }
 }
 
 /// An endpoint behavior with its parameters (RFC 8986, section 4). Displays as the RFC spells it.
@@ -203,9 +230,19 @@ pub enum Behavior {
         /// The table.
         table: Table,
     },
+    /// `End.B6.Encaps` (4.13): go on to the next segment, inside of what a policy of H.Encaps adds.
+    EndB6Encaps {
+        /// The policy's name.
+        policy: String,
+    },
+    /// `End.B6.Encaps.Red` (4.14): the same with a policy of H.Encaps.Red.
+    EndB6EncapsRed {
+        /// The policy's name.
+        policy: String,
+    },
 }
 
-/// Flavors of End, End.X and End.T (RFC 8986, 4.16). Displays as `PSP, USD`.
+/// Flavors of SIDs (RFC 8986, 4.16; RFC 9800, 4.1). Displays as `PSP, USD`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flavors {
     /// Penultimate Segment Pop of the SRH.
@@ -214,6 +251,8 @@ pub struct Flavors {
     pub usp: bool,
     /// Ultimate Segment Decapsulation.
     pub usd: bool,
+    /// The address is a container of compressed SIDs.
+    pub next_csid: bool,
 }
 
 /// `[[policy]]`: what to encapsulate packets with.
@@ -493,10 +532,14 @@ impl Config {
 
 impl fmt::Display for Flavors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = [("PSP", self.psp), ("USP", self.usp), ("USD", self.usd)]
-            .into_iter()
-            .filter_map(|(name, set)| set.then_some(name))
-            .collect();
+        let flavors = [
+            ("PSP", self.psp),
+            ("USP", self.usp),
+            ("USD", self.usd),
+            ("NEXT-CSID", self.next_csid),
+        ];
+        let names: Vec<_> =
+            flavors.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
         f.pad(&names.join(", "))
     }
 }

@@ -199,6 +199,13 @@ impl Packet<'_> {
         self.array_mut(0).ok_or(Verdict::Drop(Reason::NoHeadroom))
     }
 
+    /// The bytes before the packet. `None` where there are not so many.
+    #[inline(always)]
+    pub fn headroom_mut<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        let start = (self.meta.head as usize).checked_sub(N)?;
+        <&mut [u8; N]>::try_from(self.frame.get_mut(start..start + N)?).ok()
+    }
+
     /// Takes `count` bytes off the front. They stay in the frame.
     #[inline(always)]
     pub fn pull_front(&mut self, count: usize) -> Result<(), Verdict> {
@@ -275,34 +282,42 @@ impl Packet<'_> {
     /// Takes `len` bytes out of the packet, `offset` bytes after the IP header's start, by moving
     /// what is in front of them. What that overwrites is kept in the headroom, for
     /// [`restore`](Self::restore).
-    pub fn remove(&mut self, offset: usize, len: usize) -> Result<(), Verdict> {
+    #[inline(always)]
+    pub fn remove(&mut self, offset: u16, len: u16) -> Result<(), Verdict> {
         self.rebase();
-        let no_room = Verdict::Drop(Reason::NoHeadroom);
-        let head = self.meta.head as usize;
-        // The front part lands on [len, len + offset): those bytes go to the headroom first.
-        let kept = head.checked_sub(SPARE + offset).ok_or(no_room)?;
-        if head + offset + len > self.meta.tail as usize {
-            return Err(no_room);
-        }
-        match offset {
-            ipv6::HEADER_LEN => self.shift::<{ ipv6::HEADER_LEN }>(kept, len).ok_or(no_room)?,
-            _ => {
-                self.frame.copy_within(head + len..head + len + offset, kept);
-                self.frame.copy_within(head..head + offset, head + len);
-            }
-        }
-        self.meta.received.popped = len as u16;
-        self.meta.received.popped_len = offset as u16;
-        self.meta.head += len as u32;
+        let moved = match usize::from(offset) {
+            ipv6::HEADER_LEN => self.shift::<{ ipv6::HEADER_LEN }>(len),
+            _ => self.shift_any(usize::from(offset), usize::from(len)),
+        };
+        moved.ok_or(Verdict::Drop(Reason::NoHeadroom))?;
+        self.meta.received.popped = len;
+        self.meta.received.popped_len = offset;
+        self.meta.head += u32::from(len);
         Ok(())
     }
 
-    /// Moves the first `N` bytes by `len`, and what lies there to `kept`: by way of registers.
+    /// Moves the first `N` bytes by `len`, and what lies there to the headroom: by way of registers.
     #[inline(always)]
-    fn shift<const N: usize>(&mut self, kept: usize, len: usize) -> Option<()> {
+    fn shift<const N: usize>(&mut self, len: u16) -> Option<()> {
         let front = *self.array::<N>(0)?;
-        let there = std::mem::replace(self.array_mut(len as u16)?, front);
+        let there = *self.array::<N>(len)?;
+        let kept = self.meta.head.wrapping_sub((SPARE + N) as u32) as usize;
         self.frame.get_mut(kept..kept + N)?.copy_from_slice(&there);
+        *self.array_mut(len)? = front;
+        Some(())
+    }
+
+    /// [`shift`](Self::shift) of any number of bytes.
+    #[inline(never)]
+    fn shift_any(&mut self, count: usize, len: usize) -> Option<()> {
+        let head = self.meta.head as usize;
+        let kept = head.checked_sub(SPARE + count)?;
+        let (front, there) = (head..head + count, head + len..head + len + count);
+        if there.end > FRAME_SIZE {
+            return None;
+        }
+        self.frame.copy_within(there.clone(), kept);
+        self.frame.copy_within(front, there.start);
         Some(())
     }
 
@@ -395,7 +410,7 @@ mod tests {
             packet.set_byte(offset + 3, 1);
             packet.set_byte(7, 9);
             packet.set_destination([3; 16]);
-            packet.remove(offset, len).unwrap();
+            packet.remove(offset as u16, len as u16).unwrap();
             prop_assert_eq!(&packet.bytes()[offset..], &bytes[offset + len..]);
             packet.set_byte(4, 0xee);
             packet.set_byte(6, 0xee);

@@ -82,6 +82,18 @@ sid = "fc00:0:1:d6::"
 behavior = "End.DT6"
 table = "main"
 
+[[sid]]
+sid = "fc00:0:1::/48"
+behavior = "End"
+flavors = ["NEXT-CSID"]
+
+[[sid]]
+sid = "fc00:0:1:ea::/64"
+behavior = "End.X"
+nh6 = "fe80::c"
+interface = "out1"
+flavors = ["NEXT-CSID"]
+
 [[policy]]
 name = "far"
 behavior = "H.Encaps"
@@ -263,7 +275,9 @@ fn shows_parse() -> Outcome {
         );
     }
     let sids = daemon.command("show sids --json")?;
-    for word in ["fc00:0:1:e::", "fc00:0:1:e2::", "End.X", "End.DT6", "PSP"] {
+    for word in
+        ["fc00:0:1:e::", "fc00:0:1:e2::", "End.X", "End.DT6", "PSP", "\"argument-bits\": 64"]
+    {
         assert!(sids.contains(word), "no {word} in:\n{sids}");
     }
     Ok(())
@@ -288,13 +302,16 @@ fn iproute2_takes_our_sids() -> Outcome {
         scratch.node("router").ip(rest.unwrap_or_default())?;
         taken += 1;
     }
-    assert_eq!(taken, 4, "{lines}");
+    assert_eq!(taken, 6, "{lines}");
     let routes = scratch.node("router").ip("-6 route show")?;
     for words in [
         "fc00:0:1:e::  encap seg6local action End dev",
         "fc00:0:1:e1::  encap seg6local action End flavors psp dev",
         "fc00:0:1:e2::  encap seg6local action End.X nh6 fe80::c",
         "fc00:0:1:d6::  encap seg6local action End.DT6 table main dev",
+        "fc00:0:1::/48  encap seg6local action End flavors next-csid lblen 32 nflen 16 dev",
+        "fc00:0:1:ea::/64  encap seg6local action End.X nh6 fe80::c flavors next-csid lblen 32 \
+         nflen 32 dev",
     ] {
         assert!(routes.contains(words), "no `{words}` in:\n{routes}");
     }

@@ -7,7 +7,9 @@
 mod link_state;
 mod routing;
 mod segments;
+mod structure;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
@@ -16,7 +18,7 @@ use crate::item::{
     At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
 };
 use crate::model::{
-    Config, Domain, FlowLabel, Interface, Poll, Router, RouterId, Steer, Table, ZeroCopy,
+    Behavior, Config, Domain, FlowLabel, Interface, Poll, Router, RouterId, Steer, Table, ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -28,13 +30,17 @@ pub(crate) struct Facts {
     pub(crate) locators: Vec<At<String>>,
     pub(crate) locator_prefixes: Vec<At<Ipv6Net>>,
     pub(crate) sids: Vec<At<Ipv6Net>>,
+    /// Those of them that have NEXT-CSID.
+    pub(crate) csids: HashSet<Ipv6Net>,
     pub(crate) policies: Vec<At<String>>,
     pub(crate) routes: Vec<At<(Table, IpNet)>>,
     pub(crate) neighbors: Vec<At<(IpAddr, String)>>,
     /// Interfaces that other sections name.
     pub(crate) interface_refs: Vec<At<String>>,
-    /// Policies that routes name.
+    /// Policies that routes and SIDs name.
     pub(crate) policy_refs: Vec<At<String>>,
+    /// What SIDs that name a policy want its behavior to be.
+    pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.
     pub(crate) first_segs: Vec<At<Ipv6Addr>>,
     /// Names of nodes.
@@ -79,7 +85,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     }
     let mut sids = Vec::new();
     for item in top.tables("sid", &SID) {
-        sids.extend(segments::sid(&item, &mut facts));
+        sids.extend(segments::sid(&item, &locators, &mut facts));
     }
     let mut policies = Vec::new();
     let mut without_source = Vec::new();
@@ -87,7 +93,9 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         if !item.has("source") && !encap_source_given {
             without_source.push(item.header());
         }
-        policies.extend(segments::policy(&item, router.encap_source, &mut facts));
+        let (policy, bound) = segments::policy(&item, router.encap_source, &mut facts);
+        policies.extend(policy);
+        sids.extend(bound);
     }
     report_without_source(top, without_source);
     let mut routes = Vec::new();

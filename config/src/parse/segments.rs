@@ -2,9 +2,12 @@
 
 use std::net::Ipv6Addr;
 
+use super::structure::{report_needless, structure};
 use super::{Facts, interface_ref, is_empty_list, report_link_local};
 use crate::HEADROOM;
-use crate::behaviors::{self, ENDPOINTS, Endpoint, Named, OTHER_FLAVORS, PARAMS, Params};
+use crate::behaviors::{
+    self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
+};
 use crate::item::{At, Item, LIST, Value, join, nearest};
 use crate::model::{Flavors, Headend, LocalSid, Locator, Policy, SegmentList};
 use crate::read;
@@ -76,23 +79,49 @@ pub(super) fn locator(item: &Item<'_>, facts: &mut Facts) -> Option<Locator> {
     Some(Locator { name: name?.value, prefix: prefix.value, block_bits, node_bits, function_bits })
 }
 
-pub(super) fn sid(item: &Item<'_>, facts: &mut Facts) -> Option<LocalSid> {
-    let sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
-    facts.sids.extend(sid.clone());
+pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> Option<LocalSid> {
+    let mut sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
     let endpoint = item.require("behavior", "\"End\"", endpoint);
     let nh6 = item.get_at("nh6", read::ipv6_unicast);
     let nh4 = item.get("nh4", read::ipv4_unicast);
     let interface = interface_ref(item, facts);
     let table = item.get("table", read::table);
-    let flavors = flavors(item);
+    let policy = item.get_at("policy", read::name);
+    facts.policy_refs.extend(policy.clone());
+    let listed = flavors(item);
+    let has = |name| listed.iter().any(|flavor| flavor.value == name);
+    let flavors =
+        Flavors { psp: has("PSP"), usp: has("USP"), usd: has("USD"), next_csid: has(NEXT_CSID) };
+    let mut divided = None;
+    if !flavors.next_csid {
+        report_needless(item);
+    } else if let Some(sid) = &mut sid {
+        // A locator with an error is no reason for another.
+        let all_locators = locators.len() == facts.locator_prefixes.len();
+        divided = structure(item, sid, locators, all_locators);
+        sid.value = divided.map_or(sid.value, |(prefix, _)| prefix);
+        facts.csids.insert(sid.value);
+    }
+    facts.sids.extend(sid.clone());
     let endpoint = endpoint?;
     report_params(item, &endpoint);
+    report_flavors(item, &endpoint, &listed);
     if takes(endpoint.value, "interface") {
         report_link_local(item, nh6.as_ref());
     }
-    let params = Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table };
+    let name = policy.map(|policy| policy.value);
+    let params =
+        Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table, policy: name.clone() };
     let behavior = (endpoint.value.build)(params)?;
-    Some(LocalSid { sid: sid?.value, behavior, flavors })
+    if let Some(name) = name {
+        let wanted = (name, behavior.clone());
+        facts.bindings.push(At { value: wanted, span: endpoint.span });
+    }
+    let structure = divided.map(|(_, structure)| structure);
+    if flavors.next_csid && structure.is_none() {
+        return None;
+    }
+    Some(LocalSid { sid: sid?.value, behavior, flavors, structure })
 }
 
 fn takes(endpoint: &Endpoint, key: &str) -> bool {
@@ -101,22 +130,14 @@ fn takes(endpoint: &Endpoint, key: &str) -> bool {
 
 /// Reports keys that the behavior needs and has not, or has and does not take.
 fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
-    let At { value: Endpoint { name, required, allowed, flavors, .. }, span } = endpoint;
+    let At { value: Endpoint { name, required, allowed, .. }, span } = endpoint;
     let mut taken: Vec<_> = required.iter().chain(*allowed).map(|key| format!("`{key}`")).collect();
-    if *flavors {
-        taken.push("`flavors`".to_owned());
-    }
-    let taken = match &*taken {
-        [] => format!("{name} takes no further keys"),
-        keys => format!("{name} takes {}", join(keys, "and")),
-    };
+    taken.push("`flavors`".to_owned());
+    let taken = format!("{name} takes {}", join(&taken, "and"));
     let refuse = |key: &'static str| {
         let Some(value) = item.value(key) else { return };
-        let other: Vec<_> = ENDPOINTS
-            .iter()
-            .filter(|other| takes(other, key) || (key == "flavors" && other.flavors))
-            .map(|other| other.name)
-            .collect();
+        let other: Vec<_> =
+            ENDPOINTS.iter().filter(|other| takes(other, key)).map(|other| other.name).collect();
         let found = value
             .error(format!("{name} does not take `{key}`"), "")
             .at(span.clone(), "the behavior")
@@ -127,9 +148,6 @@ fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
             found.help(format!("`{key}` is for {}", join(&other, "and")))
         });
     };
-    if !flavors {
-        refuse("flavors");
-    }
     for (key, example) in PARAMS {
         if required.contains(&key) && !item.has(key) {
             item.push(
@@ -143,7 +161,25 @@ fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
     }
 }
 
-fn flavors(item: &Item<'_>) -> Flavors {
+/// Reports flavors that the behavior does not take.
+fn report_flavors(item: &Item<'_>, endpoint: &At<&'static Endpoint>, listed: &[At<&str>]) {
+    let At { value: Endpoint { name, flavors, .. }, span } = endpoint;
+    for flavor in listed.iter().filter(|flavor| !flavors.contains(&flavor.value)) {
+        let others: Vec<_> = ENDPOINTS
+            .iter()
+            .filter(|other| other.flavors.contains(&flavor.value))
+            .map(|other| other.name)
+            .collect();
+        item.push(
+            Diagnostic::error(format!("{name} does not take the flavor {}", flavor.value))
+                .at(flavor.span.clone(), "")
+                .at(span.clone(), "the behavior")
+                .help(format!("{} is for {}", flavor.value, join(&others, "and"))),
+        );
+    }
+}
+
+fn flavors<'a>(item: &Item<'a>) -> Vec<At<&'a str>> {
     let list = item.list("flavors", flavor).map(|list| list.value).unwrap_or_default();
     for (index, flavor) in list.iter().enumerate() {
         if let Some(first) = list[..index].iter().find(|other| other.value == flavor.value) {
@@ -155,23 +191,22 @@ fn flavors(item: &Item<'_>) -> Flavors {
             );
         }
     }
-    let has = |name| list.iter().any(|flavor| flavor.value == name);
-    Flavors { psp: has("PSP"), usp: has("USP"), usd: has("USD") }
+    list
 }
 
 fn flavor<'a>(value: Value<'a>) -> Result<&'a str, Diagnostic> {
-    const KNOWN: [&str; 3] = ["PSP", "USP", "USD"];
     let text = value.toml().as_str().unwrap_or_default();
-    if KNOWN.contains(&text) {
+    if FLAVORS.contains(&text) {
         return Ok(text);
     }
-    let help = "`flavors` is a list of \"PSP\", \"USP\" and \"USD\"";
+    let names: Vec<_> = FLAVORS.iter().map(|name| format!("\"{name}\"")).collect();
+    let help = format!("`flavors` is a list of {}", join(&names, "and"));
     if OTHER_FLAVORS.contains(&text) {
         return Err(value
             .error(format!("flavor {text} is not supported by this version"), "")
             .help(help));
     }
-    let label = match nearest(text, KNOWN.iter().chain(OTHER_FLAVORS).copied()) {
+    let label = match nearest(text, FLAVORS.iter().chain(OTHER_FLAVORS).copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => value.kind().to_owned(),
     };
@@ -184,6 +219,9 @@ fn endpoint(value: Value<'_>) -> Result<&'static Endpoint, Diagnostic> {
     let help = format!("an endpoint behavior is {}", join(&names, "or"));
     match behaviors::named(name(value, &help)?) {
         Named::Endpoint(endpoint) => Ok(endpoint),
+        Named::WithCsid(plain) => Err(value
+            .error(format!("write {} as {plain}", name(value, &help)?), "")
+            .help(format!("behavior = \"{plain}\" and flavors = [\"{NEXT_CSID}\"]"))),
         Named::Headend(headend) => Err(value
             .error(format!("{headend} is a headend behavior"), "not for [[sid]]")
             .help(format!("headend behaviors go into [[policy]]; {help}"))),
@@ -223,21 +261,31 @@ fn no_behavior(value: Value<'_>, named: &Named, names: &[&'static str]) -> Diagn
     value.error(format!("unknown behavior `{text}`"), label)
 }
 
-/// `encap_source` is the router's.
+/// A policy, and the SID that stands for it. `encap_source` is the router's.
 pub(super) fn policy(
     item: &Item<'_>,
     encap_source: Option<Ipv6Addr>,
     facts: &mut Facts,
-) -> Option<Policy> {
+) -> (Option<Policy>, Option<LocalSid>) {
     let name = item.require("name", "\"to-r3\"", read::name);
     facts.policies.extend(name.clone());
     let behavior = item.require("behavior", "\"H.Encaps\"", headend);
-    if let Some(bsid) = item.value("bsid") {
-        item.push(
-            bsid.error("`bsid` is not supported by this version", "")
-                .help("remove the key; routes steer packets into a policy by its name"),
-        );
-    }
+    let bsid = item.get_at("bsid", read::sid);
+    facts.sids.extend(bsid.clone());
+    let bound = bsid.zip(name.clone()).zip(behavior.clone()).map(|((bsid, name), behavior)| {
+        let behavior = behavior.value.binding(name.value);
+        LocalSid { sid: bsid.value, behavior, flavors: Flavors::default(), structure: None }
+    });
+    (read_policy(item, name, behavior, encap_source, facts), bound)
+}
+
+fn read_policy(
+    item: &Item<'_>,
+    name: Option<At<String>>,
+    behavior: Option<At<Headend>>,
+    encap_source: Option<Ipv6Addr>,
+    facts: &mut Facts,
+) -> Option<Policy> {
     let source = item.get("source", read::ipv6_global).or(encap_source);
     let lists = lists(item);
     if let Some(behavior) = &behavior {

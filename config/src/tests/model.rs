@@ -105,6 +105,61 @@ fn sids() {
     assert_eq!(dt46.behavior, Behavior::EndDt46 { table: Table(100) });
 }
 
+/// C-133, C-135: with NEXT-CSID a SID is a prefix of block, node and function; what of them it has
+/// follows from where it lies, or is said.
+#[test]
+fn compressed_sids() {
+    let config = good(
+        r#"
+        [[sid]]
+        sid = "fc00:0:1::/48"
+        behavior = "End"
+        flavors = ["NEXT-CSID", "PSP"]
+        [[sid]]
+        sid = "fc00:0:1:e000::/64"
+        behavior = "End.X"
+        nh6 = "fc00:12::2"
+        flavors = ["NEXT-CSID"]
+        [[sid]]
+        sid = "fc00:0:e000::/48"
+        behavior = "End.X"
+        nh6 = "fc00:12::2"
+        flavors = ["NEXT-CSID"]
+        [[sid]]
+        sid = "fc00:0:1:d6::"
+        behavior = "End.DT6"
+        table = 100
+        flavors = ["NEXT-CSID"]
+        [[sid]]
+        sid = "fd00:1:2:3::"
+        behavior = "End"
+        flavors = ["NEXT-CSID"]
+        block-bits = 48
+        node-bits = 12
+        function-bits = 4
+        "#,
+    )
+    .config;
+    let divided = config.sids.iter().map(|sid| {
+        let structure = sid.structure.unwrap();
+        let Structure { block_bits, node_bits, function_bits } = structure;
+        assert_eq!(structure.argument_bits(), 128 - sid.sid.prefix_len());
+        assert!(sid.flavors.next_csid);
+        (sid.sid.to_string(), [block_bits, node_bits, function_bits])
+    });
+    assert_eq!(
+        divided.collect::<Vec<_>>(),
+        [
+            ("fc00:0:1::/48".to_owned(), [32, 16, 0]),
+            ("fc00:0:1:e000::/64".to_owned(), [32, 16, 16]),
+            ("fc00:0:e000::/48".to_owned(), [32, 0, 16]),
+            ("fc00:0:1:d6::/64".to_owned(), [32, 16, 16]),
+            ("fd00:1:2:3::/64".to_owned(), [48, 12, 4]),
+        ]
+    );
+    assert_eq!(config.sids[0].flavors.to_string(), "PSP, NEXT-CSID");
+}
+
 #[test]
 fn policies() {
     let config = good(

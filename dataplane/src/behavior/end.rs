@@ -38,66 +38,53 @@ pub fn end_t(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> V
     endpoint(packet, headers, sid, Verdict::Lookup(sid.table))
 }
 
-/// What the three share: the next segment, or the end of the list.
-#[inline(always)]
-fn endpoint(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, onward: Verdict) -> Verdict {
-    match advance(packet, headers, sid.flavors) {
-        Ok(Step::Advanced) => onward,
-        Ok(Step::AtEnd) => at_end(packet, headers, sid, onward),
-        Err(verdict) => verdict,
-    }
-}
-
-/// Where the packet is on its segment list.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// On its way to the next segment.
-    Advanced,
-    /// No SRH, or no segments left: the upper layer is next.
-    AtEnd,
-}
-
-/// RFC 8986, section 4.1, S01 to S14, and PSP (section 4.16.1).
+/// What the three share: the next segment (RFC 8986, section 4.1, S01 to S14, and section 4.16.1 for
+/// PSP), or the end of the list.
 ///
 /// Nothing is changed before all checks are done.
 #[inline(always)]
-fn advance(packet: &mut Packet<'_>, headers: Headers, flavors: Flavors) -> Result<Step, Verdict> {
-    let Some(offset) = headers.srh() else { return Ok(Step::AtEnd) };
+fn endpoint(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, onward: Verdict) -> Verdict {
     // The walk along the headers has seen that the SRH is one, and lies in the packet.
-    let truncated = Verdict::Drop(Reason::ExtensionHeader);
-    let header = srh::Fixed::new(packet.array(offset).ok_or(truncated)?);
+    const TRUNCATED: Verdict = Verdict::Drop(Reason::ExtensionHeader);
+    let Some(offset) = headers.srh() else { return at_end(packet, headers, sid, onward) };
+    let Some(header) = packet.array(offset) else { return TRUNCATED };
+    let header = srh::Fixed::new(header);
     let left = header.segments_left();
     if left == 0 {
-        return Ok(Step::AtEnd);
+        return at_end(packet, headers, sid, onward);
     }
-    let hop_limit = packet.array::<{ ipv6::HEADER_LEN }>(0).ok_or(truncated)?[HOP_LIMIT];
+    let Some(start) = packet.array::<{ ipv6::HEADER_LEN }>(0) else { return TRUNCATED };
+    let hop_limit = start[HOP_LIMIT];
     if hop_limit <= 1 {
-        return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
+        return Verdict::Refuse(Reason::HopLimitExceeded, 0);
     }
     if !header.is_consistent() {
         let pointer = u32::from(offset) + srh::field::SEGMENTS_LEFT as u32;
-        return Err(Verdict::Refuse(Reason::SegmentsLeft, pointer));
+        return Verdict::Refuse(Reason::SegmentsLeft, pointer);
     }
-    let next = packet.array(offset + srh::segment_at(left - 1)).ok_or(truncated)?;
+    let Some(next) = packet.array(offset + srh::segment_at(left - 1)) else { return TRUNCATED };
     let next = u128::from_be_bytes(*next);
     if ip::leaves_scope_v6(next) {
         // Whoever writes the list must not get around what `ip::enter` refuses.
-        return Err(Verdict::Drop(Reason::Scope));
+        return Verdict::Drop(Reason::Scope);
     }
 
     packet.remember_segments_left(offset, left);
-    if left == 1 && flavors.has(Flavors::PSP) {
+    if left == 1 && sid.flavors.has(Flavors::PSP) {
         // Before anything is written to the header: what is being written cannot be moved at once.
-        pop(packet, headers, offset, header)?;
+        if let Err(verdict) = pop(packet, headers, offset, header) {
+            return verdict;
+        }
     } else {
-        packet.array_mut::<{ srh::FIXED_LEN }>(offset).ok_or(truncated)?[SEGMENTS_LEFT] = left - 1;
+        let Some(header) = packet.array_mut::<{ srh::FIXED_LEN }>(offset) else { return TRUNCATED };
+        header[SEGMENTS_LEFT] = left - 1;
     }
-    let fixed = packet.array_mut::<{ ipv6::HEADER_LEN }>(0).ok_or(truncated)?;
+    let Some(fixed) = packet.array_mut::<{ ipv6::HEADER_LEN }>(0) else { return TRUNCATED };
     fixed[HOP_LIMIT] = hop_limit - 1;
     fixed[DESTINATION..].copy_from_slice(&next.to_be_bytes());
-    packet.meta.key = next;
     packet.meta.hop_limit_spent = true;
-    Ok(Step::Advanced)
+    packet.meta.key = next;
+    onward
 }
 
 /// Takes the SRH out: RFC 8986, section 4.16.1.
@@ -108,8 +95,10 @@ fn pop(
     offset: u16,
     header: srh::Fixed,
 ) -> Result<(), Verdict> {
-    packet.remove(usize::from(offset), usize::from(header.header_len()))?;
-    packet.set_byte(usize::from(headers.before_srh), header.next_header());
+    packet.remove(offset, header.header_len())?;
+    if let Some(field) = packet.array_mut(headers.before_srh) {
+        *field = [header.next_header()];
+    }
     let payload_len = (packet.len() - ipv6::HEADER_LEN) as u16;
     if let Some(field) = packet.array_mut(ipv6::field::PAYLOAD_LEN as u16) {
         *field = payload_len.to_be_bytes();

@@ -21,17 +21,34 @@ pub fn hash(packet: &[u8]) -> u32 {
 /// the inner packet.
 #[inline]
 pub fn five_tuple(packet: &[u8]) -> u32 {
-    if let Some(header) = ipv6::Ipv6::new_checked(packet) {
-        let protocol = header.next_header();
-        let rest = u64::from(header.flow_label()) << 40
-            ^ u64::from(protocol) << 32
-            ^ u64::from(ports(packet, ipv6::HEADER_LEN, protocol));
-        return mix(header.source(), header.destination(), rest);
+    match ipv6::Ipv6::new_checked(packet) {
+        Some(header) => five_tuple_v6(header, packet[ipv6::HEADER_LEN..].first_chunk()),
+        None => five_tuple_v4(packet),
     }
+}
+
+/// [`five_tuple`] of an IPv6 packet: its header and the first bytes behind it, if there are so many.
+#[inline(always)]
+pub fn five_tuple_v6(header: ipv6::Ipv6<'_>, behind: Option<&[u8; 4]>) -> u32 {
+    let protocol = header.next_header();
+    let ports = match behind {
+        Some(ports) if has_ports(protocol) => u32::from_be_bytes(*ports),
+        _ => 0,
+    };
+    let rest = u64::from(header.flow_label()) << 40 ^ u64::from(protocol) << 32 ^ u64::from(ports);
+    mix(header.source(), header.destination(), rest)
+}
+
+#[inline(never)]
+fn five_tuple_v4(packet: &[u8]) -> u32 {
     let Some(header) = ipv4::Ipv4::new_checked(packet) else { return 0 };
     let protocol = header.protocol();
     // Only the first fragment has ports: without them, all fragments keep to one path.
-    let ports = if header.is_fragment() { 0 } else { ports(packet, header.header_len(), protocol) };
+    let behind = packet.get(header.header_len()..).and_then(|behind| behind.first_chunk());
+    let ports = match behind {
+        Some(ports) if has_ports(protocol) && !header.is_fragment() => u32::from_be_bytes(*ports),
+        _ => 0,
+    };
     mix(
         u128::from(header.source()),
         u128::from(header.destination()),
@@ -46,15 +63,9 @@ pub const fn label(hash: u32) -> u32 {
     if label == 0 { 1 } else { label }
 }
 
-#[inline]
-fn ports(packet: &[u8], offset: usize, protocol: u8) -> u32 {
-    match protocol {
-        protocol::TCP | protocol::UDP | protocol::SCTP => packet
-            .get(offset..)
-            .and_then(|rest| rest.first_chunk())
-            .map_or(0, |ports| u32::from_be_bytes(*ports)),
-        _ => 0,
-    }
+#[inline(always)]
+const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
 }
 
 #[inline]

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use super::flow;
 use crate::{
     counters::PacketCounters,
-    fib::{Fib, FlowLabel, Policy, nexthop},
+    fib::{
+        Fib, FlowLabel,
+        entry::{PolicyId, TableIndex},
+        nexthop,
+    },
     packet::Packet,
-    pipeline::{Run, ip},
+    pipeline::ip,
     verdict::{Reason, Verdict},
     wire::{ipv4, ipv6, protocol, srh},
 };
@@ -21,18 +25,21 @@ pub enum Mode {
     EncapsRed,
 }
 
+/// Bytes that are written at once in front of a packet.
+const WRITTEN: usize = 128;
+
 /// A segment list, as the bytes that are pushed in front of a packet.
 #[derive(Debug, Clone)]
 pub struct SegmentList {
-    /// IPv6 header, and SRH unless it was left out. Traffic class, flow label, payload length
-    /// and the inner protocol are filled in per packet.
+    /// IPv6 header, and SRH unless it was left out, at the end of at least [`WRITTEN`] bytes.
+    /// Traffic class, flow label, payload length and the inner protocol are filled in per packet.
     headers: Box<[u8]>,
+    /// Bytes of the headers.
+    overhead: usize,
     /// Where the inner protocol goes: Next Header of the SRH, or of the IPv6 header.
     protocol_at: usize,
     /// The first segment.
     first: u128,
-    /// The segments, first to last.
-    segs: Box<[u128]>,
     /// Packets and bytes that took the list.
     pub counters: Arc<PacketCounters>,
 }
@@ -66,116 +73,128 @@ impl SegmentList {
             source,
             destination: segs.first().copied().unwrap_or(0),
         };
-        let mut headers = outer.to_bytes().to_vec();
+        let overhead = ipv6::HEADER_LEN + srh.len();
+        let mut headers = vec![0; WRITTEN.saturating_sub(overhead)];
+        headers.extend(outer.to_bytes());
         headers.extend(srh);
         let first = segs.first().copied().unwrap_or(0);
-        Self { headers: headers.into(), protocol_at, first, segs: segs.into(), counters }
+        Self { headers: headers.into(), overhead, protocol_at, first, counters }
     }
 
     /// Bytes the list adds to a packet.
     pub fn overhead(&self) -> usize {
-        self.headers.len()
+        self.overhead
     }
 
-    /// The segments, first to last.
-    pub fn segs(&self) -> &[u128] {
-        &self.segs
+    /// Pushes the headers in front of a packet, with what they say of it.
+    ///
+    /// Those of up to five segments are written as the end of a block of constant size: a few wide
+    /// stores into the headroom, where a copy of any length is a call.
+    #[inline(always)]
+    fn push(&self, packet: &mut Packet<'_>, inner: Inner, label: u32) -> Result<(), Verdict> {
+        let payload_len = (packet.len() + self.overhead - ipv6::HEADER_LEN) as u16;
+        let head = packet.meta.head;
+        let headers = if let Ok(block) = <&[u8; WRITTEN]>::try_from(&*self.headers)
+            && let Some(room) = packet.headroom_mut::<WRITTEN>()
+        {
+            *room = *block;
+            room.get_mut(WRITTEN - self.overhead..).unwrap_or_default()
+        } else {
+            let room = packet.push_front(self.overhead)?;
+            let unused = self.headers.len() - self.overhead;
+            room.copy_from_slice(self.headers.get(unused..).unwrap_or_default());
+            room
+        };
+        if let Some(start) = headers.first_chunk_mut::<6>() {
+            start[..4].copy_from_slice(&ipv6::flow_word(inner.class, label).to_be_bytes());
+            start[4..].copy_from_slice(&payload_len.to_be_bytes());
+        }
+        if inner.protocol != protocol::IPV6
+            && let Some(field) = headers.get_mut(self.protocol_at)
+        {
+            *field = inner.protocol;
+        }
+        packet.meta.head = head - self.overhead as u32;
+        packet.meta.v6 = true;
+        packet.meta.key = self.first;
+        Ok(())
     }
 }
 
-/// Steers packets into a policy: takes one off their hop limit and pushes the headers of one of
-/// the segment lists. The outer header's hop limit is taken from by the next node first.
-#[inline(never)]
-pub fn encap(run: &mut Run<'_>, policy: &Policy, fib: &Fib, worker: usize) {
-    run.each(|packet| match try_encap(packet, policy, fib, worker) {
-        Ok(()) => Verdict::Lookup(policy.table),
-        Err(verdict) => verdict,
-    });
-}
-
+/// Steers a packet into a policy: takes one off its hop limit and pushes the headers of one of the
+/// segment lists. The outer header's hop limit is taken from by the next node first. Says where the
+/// packet is to be looked up next, by its [key](crate::packet::Meta::key).
 #[inline(always)]
-fn try_encap(
+pub fn encap(
     packet: &mut Packet<'_>,
-    policy: &Policy,
+    policy: PolicyId,
     fib: &Fib,
     worker: usize,
-) -> Result<(), Verdict> {
+) -> Result<TableIndex, Verdict> {
+    let policy = fib.policies.get(policy as usize).and_then(Option::as_ref);
+    let policy = policy.ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
     // The new headers go where the packet as received may still lie.
     packet.rebase();
-    let (inner_protocol, class, inner_label) = spend_hop_limit(packet)?;
-    let hash = match (fib.node.flow_label, &*policy.buckets) {
-        (FlowLabel::Hash, _) | (_, [_, _, ..]) => flow::five_tuple(packet.bytes()),
-        _ => 0,
-    };
+    let inner = if packet.meta.v6 { Inner::v6(packet)? } else { Inner::v4(packet)? };
     let label = match fib.node.flow_label {
-        FlowLabel::Hash => flow::label(hash),
-        FlowLabel::Copy => inner_label,
+        FlowLabel::Hash => flow::label(inner.hash),
+        FlowLabel::Copy => inner.label,
         FlowLabel::Zero => 0,
     };
     let list = match &*policy.lists {
         [only] => only,
         lists => {
-            let bucket = nexthop::bucket(hash, policy.buckets.len());
+            let bucket = nexthop::bucket(inner.hash, policy.buckets.len());
             let index = policy.buckets.get(bucket).copied().unwrap_or(0);
             lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
         }
     };
-    let headers = &*list.headers;
-    let payload_len = (packet.len() + headers.len() - ipv6::HEADER_LEN) as u16;
     list.counters.add(worker, 1, packet.len() as u64);
-    write(packet.push_front(headers.len())?, headers);
-    if inner_protocol != protocol::IPV6 {
-        packet.set_byte(list.protocol_at, inner_protocol);
-    }
-    let start = packet.array_mut::<6>(0).ok_or(Verdict::Drop(Reason::NoHeadroom))?;
-    start[..4].copy_from_slice(&ipv6::flow_word(class, label).to_be_bytes());
-    start[4..].copy_from_slice(&payload_len.to_be_bytes());
-    packet.meta.key = list.first;
-    packet.meta.v6 = true;
-    Ok(())
+    list.push(packet, inner, label)?;
+    Ok(policy.table)
 }
 
-/// Copies headers into the room made for them: those of up to three segments as a few wide stores,
-/// where a copy of any length is a call.
-#[inline(always)]
-fn write(room: &mut [u8], headers: &[u8]) {
-    fn exactly<const N: usize>(room: &mut [u8], headers: &[u8]) -> Option<()> {
-        *<&mut [u8; N]>::try_from(room).ok()? = *<&[u8; N]>::try_from(headers).ok()?;
-        Some(())
-    }
-    const NO_SRH: usize = ipv6::HEADER_LEN;
-    const ONE: usize = NO_SRH + srh::FIXED_LEN + srh::SEGMENT_LEN;
-    const TWO: usize = ONE + srh::SEGMENT_LEN;
-    const THREE: usize = TWO + srh::SEGMENT_LEN;
-    let written = match headers.len() {
-        NO_SRH => exactly::<NO_SRH>(room, headers),
-        ONE => exactly::<ONE>(room, headers),
-        TWO => exactly::<TWO>(room, headers),
-        THREE => exactly::<THREE>(room, headers),
-        _ => None,
-    };
-    if written.is_none() {
-        room.copy_from_slice(headers);
-    }
+/// What an outer header takes from an inner one.
+#[derive(Debug, Clone, Copy)]
+struct Inner {
+    protocol: u8,
+    class: u8,
+    label: u32,
+    /// Of its flow.
+    hash: u32,
 }
 
-/// Takes one off the inner packet's hop limit or TTL, unless this node has done so already, and
-/// says its protocol number, traffic class and flow label.
-#[inline(always)]
-fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
-    if !packet.meta.v6 {
-        return spend_ttl(packet);
+/// Each takes one off the inner packet's hop limit or TTL, unless this node has done so already.
+impl Inner {
+    #[inline(always)]
+    fn v6(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
+        const PORTS: usize = 4;
+        let has_ports = packet.len() >= ipv6::HEADER_LEN + PORTS;
+        let spent = std::mem::replace(&mut packet.meta.hop_limit_spent, true);
+        let start = packet.array_mut::<{ ipv6::HEADER_LEN + PORTS }>(0);
+        let (header, ports) = start
+            .and_then(|start| start.split_first_chunk_mut::<{ ipv6::HEADER_LEN }>())
+            .ok_or(Verdict::Drop(Reason::IpHeader))?;
+        if !spent {
+            ip::spend_hop_limit_of(header)?;
+        }
+        let header = ipv6::Ipv6::new(header);
+        let ports = if has_ports { ports.first_chunk() } else { None };
+        Ok(Self {
+            protocol: protocol::IPV6,
+            class: header.traffic_class(),
+            label: header.flow_label(),
+            hash: flow::five_tuple_v6(header, ports),
+        })
     }
-    ip::spend_hop_limit(packet)?;
-    let word = packet.array(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    let word = u32::from_be_bytes(*word);
-    packet.meta.hop_limit_spent = true;
-    Ok((protocol::IPV6, (word >> 20) as u8, word & ipv6::FLOW_LABEL_MASK))
-}
 
-fn spend_ttl(packet: &mut Packet<'_>) -> Result<(u8, u8, u32), Verdict> {
-    ip::spend_hop_limit(packet)?;
-    packet.meta.hop_limit_spent = true;
-    let header = ipv4::Ipv4::new_checked(packet.bytes()).ok_or(Verdict::Drop(Reason::IpHeader))?;
-    Ok((protocol::IPV4, header.tos(), 0))
+    #[inline(never)]
+    fn v4(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
+        ip::spend_hop_limit(packet)?;
+        packet.meta.hop_limit_spent = true;
+        let hash = flow::five_tuple(packet.bytes());
+        let header = ipv4::Ipv4::new_checked(packet.bytes());
+        let header = header.ok_or(Verdict::Drop(Reason::IpHeader))?;
+        Ok(Self { protocol: protocol::IPV4, class: header.tos(), label: 0, hash })
+    }
 }

@@ -124,6 +124,12 @@ impl Entry {
         if self.0 >> INDEX_BITS == KIND_FORWARD { Some(self.0 & Self::MAX_INDEX) } else { None }
     }
 
+    /// The policy, where the entry leads into one.
+    #[inline(always)]
+    pub const fn as_encap(self) -> Option<PolicyId> {
+        if self.0 >> INDEX_BITS == KIND_ENCAP { Some(self.0 & Self::MAX_INDEX) } else { None }
+    }
+
     /// What the entry says.
     #[inline(always)]
     pub const fn action(self) -> Action {

@@ -42,6 +42,14 @@ pub struct Lpm {
     path: Path,
 }
 
+/// The key, where all of them are the same: packets to one SID come one after the other.
+#[inline(always)]
+fn the_same(keys: &[u128; MANY]) -> Option<u128> {
+    let first = keys[0];
+    (first == keys[MANY - 1] && keys.iter().fold(0, |other, key| other | (key ^ first)) == 0)
+        .then_some(first)
+}
+
 impl Default for Lpm {
     fn default() -> Self {
         Self::new()
@@ -87,7 +95,10 @@ impl Lpm {
         let (many, keys) = keys.as_chunks::<MANY>();
         let (found, entries) = entries.split_at_mut(MANY * many.len());
         for (keys, entries) in many.iter().zip(found.as_chunks_mut::<MANY>().0) {
-            *entries = self.lookup_lanes(keys);
+            *entries = match the_same(keys) {
+                Some(key) => [self.lookup(key); MANY],
+                None => self.lookup_lanes(keys),
+            };
         }
         let (few, keys) = keys.as_chunks::<FEW>();
         let (found, entries) = entries.split_at_mut(FEW * few.len());
@@ -110,12 +121,18 @@ impl Lpm {
     }
 
     /// The rest of the way for addresses whose /64 has longer prefixes. Most such trees are one
-    /// node, so that these, too, are without a branch that is hard to guess.
+    /// node, so that these, too, are without a branch that is hard to guess; and where packets are
+    /// for SIDs, most of them are for the same.
     fn go_deeper<const LANES: usize>(&self, keys: &[u128; LANES], words: &mut [Word; LANES]) {
+        let mut last = (keys[0], words[0]);
         for (key, word) in keys.iter().zip(words) {
             if let Some(tree) = word.tree() {
-                let (tree, needle) = (self.lower[tree as usize], signed(lower_half(*key)));
-                [*word] = simd::find(self.path, self.nodes.items(), tree, &[needle]);
+                if last.0 != *key || last.1.is_deeper() {
+                    let (tree, needle) = (self.lower[tree as usize], signed(lower_half(*key)));
+                    let [found] = simd::find(self.path, self.nodes.items(), tree, &[needle]);
+                    last = (*key, found);
+                }
+                *word = last.1;
             }
         }
     }

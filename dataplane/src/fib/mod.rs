@@ -32,12 +32,16 @@ pub struct Sid {
     pub prefix_len: u8,
     /// Which behavior: a row of [`behavior::TABLE`](crate::behavior::TABLE).
     pub behavior: crate::behavior::Behavior,
-    /// The flavors of RFC 8986, section 4.16.
+    /// The flavors of RFC 8986, section 4.16, and NEXT-CSID.
     pub flavors: crate::behavior::Flavors,
+    /// How the address is divided, with NEXT-CSID.
+    pub csid: crate::behavior::csid::Layout,
     /// Next hops of End.X, End.DX4 and End.DX6.
     pub group: GroupId,
     /// Table of End.T and End.DT*.
     pub table: TableIndex,
+    /// Policy of End.B6.Encaps and End.B6.Encaps.Red.
+    pub policy: PolicyId,
     /// Packets and bytes the behavior was applied to.
     pub counters: Arc<PacketCounters>,
 }

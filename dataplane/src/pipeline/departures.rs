@@ -1,9 +1,11 @@
 //! The packets of a burst that leave.
 
+use crossbeam::utils::CachePadded;
+
 use crate::{
     counters::{Traffic, WorkerCounters},
     fib::entry::PortIndex,
-    frame::{BURST, Burst, FreeList},
+    frame::{BURST, Burst, FreeList, PacketBuf},
     packet::{Meta, NOWHERE},
     verdict::Reason,
 };
@@ -15,12 +17,12 @@ pub(super) struct Departures {
     port: PortIndex,
     /// Whether they leave by different ports, or some are answers.
     mixed: bool,
-    sent: Traffic,
+    packets: usize,
 }
 
 impl Default for Departures {
     fn default() -> Self {
-        Self { port: NOWHERE, mixed: false, sent: Traffic::default() }
+        Self { port: NOWHERE, mixed: false, packets: 0 }
     }
 }
 
@@ -31,13 +33,13 @@ impl Departures {
         *self = Self::default();
     }
 
-    /// A packet of so many bytes is ready to leave.
+    /// A packet is ready to leave.
     #[inline(always)]
-    pub(super) fn note(&mut self, port: PortIndex, bytes: usize) {
+    pub(super) fn note(&mut self, port: PortIndex) {
         if port != self.port {
             self.other_port(port);
         }
-        self.sent += Traffic { packets: 1, bytes: bytes as u64 };
+        self.packets += 1;
     }
 
     #[cold]
@@ -52,8 +54,8 @@ impl Departures {
         self.mixed = true;
     }
 
-    /// Hands the packets that leave to their ports' bursts, in the order they came in, and gives
-    /// the other frames back. `burst` is empty afterwards.
+    /// Hands the packets that leave to their ports' bursts, in the order they came in, as many as
+    /// each port has `room` for, and gives the other frames back. `burst` is empty afterwards.
     ///
     /// Most often all of a burst leaves by one port, and becomes that port's burst as it is.
     #[inline(always)]
@@ -61,21 +63,49 @@ impl Departures {
         &self,
         burst: &mut Burst,
         metas: &[Meta; BURST],
-        out: &mut [Burst],
-        free: &mut FreeList,
+        ports: &mut Ports<'_>,
         counters: &WorkerCounters,
     ) {
+        let port = usize::from(self.port);
         if !self.mixed
-            && self.sent.packets == burst.len() as u64
-            && let Some(out) = out.get_mut(usize::from(self.port))
+            && self.packets == burst.len()
+            && let Some(out) = ports.out.get_mut(port)
             && out.is_empty()
+            && let Some(room) = ports.room.get_mut(port)
+            && let Some(left) = room.checked_sub(burst.len())
         {
+            **room = left;
+            let bytes = burst.iter().map(|packet| u64::from(packet.len)).sum();
             std::mem::swap(out, burst);
-            counters.count_sent(self.port, self.sent);
-            counters.forwarded.add(self.sent.packets);
+            let packets = self.packets as u64;
+            counters.count_sent(self.port, Traffic { packets, bytes });
+            counters.forwarded.add(packets);
             return;
         }
-        distribute(burst, metas, out, free, counters);
+        distribute(burst, metas, ports, counters);
+    }
+}
+
+/// Where packets go that leave, and the frames of those that do not.
+#[derive(Debug)]
+pub(super) struct Ports<'a> {
+    /// Per port: packets to be sent.
+    pub(super) out: &'a mut [Burst],
+    /// Per port: how many packets it takes.
+    pub(super) room: &'a mut [CachePadded<usize>],
+    pub(super) free: &'a mut FreeList,
+}
+
+impl Ports<'_> {
+    /// Hands a packet to a port's burst. What there is no room for comes back.
+    fn send(&mut self, port: usize, packet: PacketBuf) -> Result<(), (Reason, PacketBuf)> {
+        let (Some(out), Some(room)) = (self.out.get_mut(port), self.room.get_mut(port)) else {
+            return Err((Reason::AdjacencyDown, packet));
+        };
+        let Some(left) = room.checked_sub(1) else { return Err((Reason::TxRingFull, packet)) };
+        out.try_push(packet).map_err(|no_room| (Reason::TxRingFull, no_room.element()))?;
+        **room = left;
+        Ok(())
     }
 }
 
@@ -83,20 +113,19 @@ impl Departures {
 fn distribute(
     burst: &mut Burst,
     metas: &[Meta; BURST],
-    out: &mut [Burst],
-    free: &mut FreeList,
+    ports: &mut Ports<'_>,
     counters: &WorkerCounters,
 ) {
     let mut forwarded = 0;
     for (packet, meta) in burst.drain(..).zip(metas) {
-        let Some(out) = out.get_mut(usize::from(meta.egress)) else {
-            free.push(packet.frame);
+        if meta.egress == NOWHERE {
+            ports.free.push(packet.frame);
             continue;
-        };
+        }
         let sent = Traffic { packets: 1, bytes: u64::from(packet.len) };
-        if let Err(no_room) = out.try_push(packet) {
-            counters.count_drop(Reason::TxRingFull);
-            free.push(no_room.element().frame);
+        if let Err((reason, packet)) = ports.send(usize::from(meta.egress), packet) {
+            counters.count_drop(reason);
+            ports.free.push(packet.frame);
             continue;
         }
         counters.count_sent(meta.egress, sent);
@@ -117,22 +146,43 @@ mod tests {
         numbers.map(|number| PacketBuf { frame: Frame::new(number), head: 0, len: 60 }).collect()
     }
 
-    /// What a port's burst has no room for is counted as dropped, and its frame is free again.
+    /// What a port's ring or burst has no room for is counted as dropped, and its frame is free again.
     #[test]
     fn what_does_not_fit_is_a_drop() {
+        for (waiting, room) in [(BURST as u32 - 1, BURST), (0, 1)] {
+            let counters = WorkerCounters::new(1);
+            let metas = [Meta { egress: 0, ..Meta::new(0, 0, 0, 60) }; BURST];
+            let mut out = [burst(10..10 + waiting)];
+            let mut room = [CachePadded::new(room)];
+            let mut free = FreeList::new(Vec::with_capacity(2));
+            let mut departures = Departures::default();
+            departures.begin();
+            (0..2).for_each(|_| departures.note(0));
+            let mut leaving = burst(0..2);
+            let mut ports = Ports { out: &mut out, room: &mut room, free: &mut free };
+            departures.finish(&mut leaving, &metas, &mut ports, &counters);
+            assert!(leaving.is_empty() && out[0].len() == waiting as usize + 1);
+            assert_eq!(free.pop().map(|frame| frame.index()), Some(1));
+            assert_eq!((counters.forwarded.get(), counters.dropped.get()), (1, 1));
+            assert_eq!(counters.drops[Reason::TxRingFull as usize].get(), 1);
+            assert_eq!(counters.sent[0].get(), Traffic { packets: 1, bytes: 60 });
+        }
+    }
+
+    /// Where all leave by one port that has room, its burst is theirs.
+    #[test]
+    fn a_burst_for_one_port_is_that_ports() {
         let counters = WorkerCounters::new(1);
         let metas = [Meta { egress: 0, ..Meta::new(0, 0, 0, 60) }; BURST];
-        let mut out = [burst(10..10 + BURST as u32 - 1)];
-        let mut free = FreeList::new(Vec::with_capacity(2));
+        let (mut out, mut room) = ([Burst::new()], [CachePadded::new(5)]);
+        let mut free = FreeList::new(Vec::new());
         let mut departures = Departures::default();
         departures.begin();
-        (0..2).for_each(|_| departures.note(0, 60));
-        let mut leaving = burst(0..2);
-        departures.finish(&mut leaving, &metas, &mut out, &mut free, &counters);
-        assert!(leaving.is_empty() && out[0].is_full());
-        assert_eq!(free.pop().map(|frame| frame.index()), Some(1));
-        assert_eq!((counters.forwarded.get(), counters.dropped.get()), (1, 1));
-        assert_eq!(counters.drops[Reason::TxRingFull as usize].get(), 1);
-        assert_eq!(counters.sent[0].get(), Traffic { packets: 1, bytes: 60 });
+        (0..3).for_each(|_| departures.note(0));
+        let mut leaving = burst(0..3);
+        let mut ports = Ports { out: &mut out, room: &mut room, free: &mut free };
+        departures.finish(&mut leaving, &metas, &mut ports, &counters);
+        assert!(leaving.is_empty() && out[0].len() == 3 && *room[0] == 2 && free.is_empty());
+        assert_eq!(counters.sent[0].get(), Traffic { packets: 3, bytes: 180 });
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn to_host(packet: &Packet<'_>) -> Verdict {
     if !packet.meta.v6 {
         return Verdict::Punt(Punted::Host);
     }
-    match ext::walk(packet).map(|headers| headers.srh()) {
+    match ext::walk(packet.bytes()).map(|headers| headers.srh()) {
         Ok(Some(offset)) => {
             let at = usize::from(offset);
             match packet.bytes().get(at + srh::field::SEGMENTS_LEFT) {

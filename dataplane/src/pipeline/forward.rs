@@ -1,7 +1,5 @@
 //! Out of the node: hop limit, adjacency, MTU, Ethernet header.
 
-use crossbeam::utils::CachePadded;
-
 use super::{departures::Departures, ip};
 use crate::{
     behavior::flow,
@@ -17,19 +15,18 @@ const DOWN: Verdict = Verdict::Refuse(Reason::AdjacencyDown, 0);
 #[derive(Debug)]
 pub(super) struct Forwarder<'a> {
     pub(super) fib: &'a Fib,
-    /// How many packets each port takes.
-    pub(super) room: &'a mut [CachePadded<usize>],
     pub(super) departures: &'a mut Departures,
 }
 
 impl Forwarder<'_> {
-    /// Makes a packet ready to leave by the adjacency that its next-hop group has for it.
+    /// Makes a packet ready to leave by the adjacency that its next-hop group has for it. Says
+    /// where in the frame it begins, and how long it is.
     #[inline(always)]
     pub(super) fn forward(
         &mut self,
         packet: &mut Packet<'_>,
         group: GroupId,
-    ) -> Result<(), Verdict> {
+    ) -> Result<(u16, u16), Verdict> {
         let fib = self.fib;
         ip::spend_hop_limit(packet)?;
         let group = fib.groups.get(group as usize).ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
@@ -40,19 +37,18 @@ impl Forwarder<'_> {
             },
         )?;
         let adjacency = fib.adjacencies.get(id as usize).ok_or(DOWN)?;
-        if packet.len() > usize::from(adjacency.mtu) {
+        let len = packet.len();
+        if len > usize::from(adjacency.mtu) {
             return Err(too_big(packet.meta, adjacency.mtu));
         }
-        let room = self.room.get_mut(usize::from(adjacency.port)).ok_or(DOWN)?;
-        **room = room.checked_sub(1).ok_or(Verdict::Drop(Reason::TxRingFull))?;
-
         let ether_type = if packet.meta.v6 { ethernet::IPV6 } else { ethernet::IPV4 };
+        let (port, head) = (adjacency.port, packet.meta.head);
         let l2 = packet.push_front_array::<{ ethernet::HEADER_LEN }>()?;
         l2[..12].copy_from_slice(&adjacency.l2);
         l2[12..].copy_from_slice(&ether_type.to_be_bytes());
-        packet.meta.egress = adjacency.port;
-        self.departures.note(adjacency.port, packet.len());
-        Ok(())
+        packet.meta.egress = port;
+        self.departures.note(port);
+        Ok((head as u16 - ethernet::HEADER_LEN as u16, (len + ethernet::HEADER_LEN) as u16))
     }
 }
 

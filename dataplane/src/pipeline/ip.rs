@@ -83,8 +83,13 @@ pub(crate) fn spend_hop_limit(packet: &mut Packet<'_>) -> Result<(), Verdict> {
     if !packet.meta.v6 {
         return spend_ttl(packet);
     }
-    let [hop_limit] =
-        packet.array_mut(ipv6::field::HOP_LIMIT as u16).ok_or(Verdict::Drop(Reason::IpHeader))?;
+    spend_hop_limit_of(packet.array_mut(0).ok_or(Verdict::Drop(Reason::IpHeader))?)
+}
+
+/// Takes one off the hop limit of an IPv6 header.
+#[inline(always)]
+pub(crate) fn spend_hop_limit_of(header: &mut [u8; ipv6::HEADER_LEN]) -> Result<(), Verdict> {
+    let hop_limit = &mut header[ipv6::field::HOP_LIMIT];
     if *hop_limit <= 1 {
         return Err(Verdict::Refuse(Reason::HopLimitExceeded, 0));
     }

@@ -11,12 +11,11 @@
 //! - [`ends`]: packets for the host, answers, drops;
 //! - [`departures`]: the packets that leave, port by port.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use crossbeam::utils::CachePadded;
 
 use crate::{
-    behavior::headend,
     counters::WorkerCounters,
     fib::{
         Fib,
@@ -38,10 +37,11 @@ mod run;
 
 pub use run::Run;
 
-use departures::Departures;
+use departures::{Departures, Ports};
 use ends::Ends;
 use forward::Forwarder;
 use pending::Pending;
+use run::Others;
 
 /// Look-ups a packet may ask for. Segment lists that stay on one node longer are refused.
 pub const MAX_PASSES: usize = 16;
@@ -53,8 +53,8 @@ pub struct Pipeline {
     metas: Box<[Meta; BURST]>,
     /// The packets of the present pass.
     pending: Box<Pending>,
-    /// What becomes of them, by their place in the pass.
-    verdicts: [Verdict; BURST],
+    /// Those that neither left nor need another look-up.
+    others: Box<Others>,
     departures: Departures,
     /// Per port: packets to be sent.
     pub out: Box<[Burst]>,
@@ -85,7 +85,7 @@ impl Pipeline {
         Self {
             metas: Box::new([Meta::new(0, 0, 0, 0); BURST]),
             pending: Box::default(),
-            verdicts: [Verdict::Drop(Reason::NoRoute); BURST],
+            others: Box::default(),
             departures: Departures::default(),
             out: (0..ports).map(|_| Burst::new()).collect(),
             room: vec![CachePadded::new(BURST); ports].into(),
@@ -107,122 +107,91 @@ impl Pipeline {
         self.ends.begin();
         self.departures.begin();
         self.parse(ingress, burst, context);
-        for pass in 0..MAX_PASSES {
+        for _ in 0..MAX_PASSES {
             if self.pending.is_empty() {
                 break;
             }
-            if pass > 0 {
-                self.pending.gather(&self.metas);
-            }
             self.pending.look_up(context.fib);
-            self.act_on_all(burst, context);
+            self.act(burst, context.umem, context.fib);
+            if !self.others.is_empty() {
+                self.settle(burst, context);
+            }
         }
         for _ in 0..self.pending.len() {
             self.counters.count_drop(Reason::TooManyPasses);
         }
-        self.departures.finish(burst, &self.metas, &mut self.out, context.free, &self.counters);
+        let mut ports = Ports { out: &mut self.out, room: &mut self.room, free: context.free };
+        self.departures.finish(burst, &self.metas, &mut ports, &self.counters);
     }
 
     /// Does what the entries of a pass say. Who needs another look-up is pending again.
     #[inline(always)]
-    fn act_on_all<U: Punt>(&mut self, burst: &mut Burst, context: &mut Context<'_, U>) {
+    fn act(&mut self, burst: &mut Burst, umem: &mut Umem, fib: &Fib) {
         let count = self.pending.begin();
-        let mut place = 0;
-        while place < count {
-            let entry = self.pending.entry(place);
-            if let Some(group) = entry.as_forward() {
-                self.settle(place, Verdict::Forward(group), burst, context);
-                place += 1;
-                continue;
-            }
-            let places = self.pending.run(place, count);
-            place = places.end;
-            self.act(entry, places.clone(), burst, context);
-            for place in places {
-                self.settle(place, self.verdicts[place % BURST], burst, context);
-            }
-        }
-    }
-
-    /// Does what an entry says to the packets that it applies to.
-    #[inline(always)]
-    fn act<U: Punt>(
-        &mut self,
-        entry: Entry,
-        places: Range<usize>,
-        burst: &Burst,
-        context: &mut Context<'_, U>,
-    ) {
-        let fib = context.fib;
-        let verdicts = &mut self.verdicts[places.clone()];
         let mut run = Run {
-            umem: context.umem,
+            umem,
             burst,
             metas: &mut self.metas,
-            indices: self.pending.indices(places),
-            verdicts,
+            pending: &mut self.pending,
+            forwarder: Forwarder { fib, departures: &mut self.departures },
+            others: &mut self.others,
+            places: 0..0,
             bytes: 0,
+            worker: self.worker,
         };
-        let verdict = match entry.action() {
-            Action::Local(id) => match fib.sids.get(id as usize) {
-                Some(Some(sid)) => {
-                    (sid.behavior.row().act)(&mut run, sid, fib);
-                    return sid.counters.add(self.worker, run.packets() as u64, run.bytes);
-                }
-                _ => Verdict::Refuse(Reason::NoRoute, 0),
-            },
-            Action::Encap(id) => match fib.policies.get(id as usize) {
-                Some(Some(policy)) => return headend::encap(&mut run, policy, fib, self.worker),
-                _ => Verdict::Refuse(Reason::NoRoute, 0),
-            },
-            Action::Punt(Punted::Host) => return run.each(|packet| ends::to_host(packet)),
-            Action::Forward(group) => Verdict::Forward(group),
-            Action::NoRoute => Verdict::Refuse(Reason::NoRoute, 0),
-            Action::Punt(on_link) => Verdict::Punt(on_link),
-            Action::Discard(Discard::Blackhole) => Verdict::Drop(Reason::Blackhole),
-            Action::Discard(Discard::Unreachable) => Verdict::Refuse(Reason::Unreachable, 0),
-            Action::Discard(Discard::Prohibit) => Verdict::Refuse(Reason::Prohibited, 0),
-        };
-        run.verdicts.fill(verdict);
-    }
-
-    /// Carries out the verdict on a packet of the pass.
-    #[inline(always)]
-    fn settle<U: Punt>(
-        &mut self,
-        place: usize,
-        verdict: Verdict,
-        burst: &mut Burst,
-        context: &mut Context<'_, U>,
-    ) {
-        let index = self.pending.index(place);
-        let meta = &mut self.metas[index % BURST];
-        if let Verdict::Lookup(table) = verdict {
-            meta.table = table;
-            self.pending.push(index);
-            return;
-        }
-        let Some(buf) = burst.get_mut(index) else { return };
-        let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
-        let mut verdict = verdict;
-        if let Verdict::Forward(group) = verdict {
-            let mut forwarder = Forwarder {
-                fib: context.fib,
-                room: &mut self.room,
-                departures: &mut self.departures,
-            };
-            match forwarder.forward(&mut packet, group) {
-                Ok(()) => {
-                    buf.head = packet.meta.head as u16;
-                    buf.len = packet.len() as u16;
-                    return;
-                }
-                Err(refused) => verdict = refused,
+        let mut place = 0;
+        while place < count {
+            let entry = run.pending.entry(place);
+            if let Some(group) = entry.as_forward() {
+                run.forward(place, group);
+                place += 1;
+            } else if let Some(policy) = entry.as_encap() {
+                run.encap(place, policy, self.worker);
+                place += 1;
+            } else {
+                run.places = run.pending.run(place, count);
+                place = run.places.end;
+                apply(entry, &mut run, fib, self.worker);
             }
         }
-        if self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
-            self.departures.reply();
-            self.pending.push(index);
+    }
+
+    /// Carries out the verdicts on packets of the pass that are unlike most.
+    #[inline(never)]
+    fn settle<U: Punt>(&mut self, burst: &mut Burst, context: &mut Context<'_, U>) {
+        for (index, verdict) in self.others.drain(..) {
+            let index = usize::from(index);
+            let Some(buf) = burst.get(index) else { continue };
+            let meta = &mut self.metas[index % BURST];
+            let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
+            if self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
+                self.departures.reply();
+                self.pending.push(index, packet.meta);
+            }
         }
     }
+}
+
+/// Does what an entry says to the packets that it applies to.
+#[inline(always)]
+fn apply(entry: Entry, run: &mut Run<'_>, fib: &Fib, worker: usize) {
+    let verdict = match entry.action() {
+        Action::Local(id) => match fib.sids.get(id as usize) {
+            Some(Some(sid)) => {
+                (sid.behavior.act(sid.flavors))(run, sid, fib);
+                return sid.counters.add(worker, run.packets() as u64, run.bytes);
+            }
+            _ => Verdict::Refuse(Reason::NoRoute, 0),
+        },
+        Action::Punt(Punted::Host) => return run.each(|packet| ends::to_host(packet)),
+        Action::Punt(on_link) => Verdict::Punt(on_link),
+        Action::Discard(Discard::Blackhole) => Verdict::Drop(Reason::Blackhole),
+        Action::Discard(Discard::Unreachable) => Verdict::Refuse(Reason::Unreachable, 0),
+        Action::Discard(Discard::Prohibit) => Verdict::Refuse(Reason::Prohibited, 0),
+        // The others do not come here.
+        Action::NoRoute | Action::Forward(_) | Action::Encap(_) => {
+            Verdict::Refuse(Reason::NoRoute, 0)
+        }
+    };
+    run.each(|_| verdict);
 }

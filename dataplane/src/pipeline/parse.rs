@@ -49,7 +49,7 @@ impl Pipeline {
             let head = u32::from(buf.head);
             *meta = Meta::new(ingress, expected.meta.table, head, head + u32::from(buf.len));
             match enter(&mut Packet { frame, meta }, settings) {
-                Ok(()) => self.pending.push_any(index, meta),
+                Ok(()) => self.pending.push(index, meta),
                 Err(reason) => self.counters.count_drop(reason),
             }
         }

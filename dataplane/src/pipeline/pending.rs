@@ -29,6 +29,16 @@ impl Space {
     }
 }
 
+/// How many items at the beginning are the same: by eights, as long as all of them are.
+#[inline(always)]
+fn alike<T: PartialEq + Copy>(items: &[T]) -> usize {
+    let Some(first) = items.first() else { return 0 };
+    let eights = items.as_chunks::<8>().0.iter();
+    let same = |eight: &&[T; 8]| eight.iter().fold(true, |same, item| same & (item == first));
+    let begin = 8 * eights.take_while(same).count();
+    begin + items[begin..].iter().take_while(|item| *item == first).count()
+}
+
 /// Packets that need a look-up, by their place in the burst.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -82,28 +92,18 @@ impl Pending {
         usize::from(self.indices[place % BURST])
     }
 
-    /// The places in the burst of packets of this pass.
-    #[inline(always)]
-    pub(super) fn indices(&self, places: Range<usize>) -> &[u8] {
-        &self.indices[places]
-    }
-
     /// The packets from `place` on for which the same was found.
     #[inline(always)]
     pub(super) fn run(&self, place: usize, count: usize) -> Range<usize> {
         let count = count.min(BURST);
         let place = place.min(count);
-        let entries = &self.entries[place..count];
-        let alike = entries.iter().take_while(|other| **other == entries[0]).count();
-        place..place + alike
+        place..place + alike(&self.entries[place..count])
     }
 
     /// The packet at `index` of the burst is to be looked up next.
     #[inline(always)]
-    pub(super) fn push(&mut self, index: usize) {
-        // Each packet is pending once at most: there is always a place.
-        self.indices[self.count % BURST] = index as u8;
-        self.count += 1;
+    pub(super) fn push(&mut self, index: usize, meta: &Meta) {
+        self.push_in(index, Space::new(meta.table, meta.v6), meta.key);
     }
 
     /// [`push`](Self::push) of an IPv6 packet, and what it is looked up by.
@@ -112,31 +112,14 @@ impl Pending {
         self.push_in(index, Space::new(table, true), key);
     }
 
-    /// [`push`](Self::push) of any packet, and what it is looked up by.
-    #[inline(always)]
-    pub(super) fn push_any(&mut self, index: usize, meta: &Meta) {
-        self.push_in(index, Space::new(meta.table, meta.v6), meta.key);
-    }
-
     #[inline(always)]
     fn push_in(&mut self, index: usize, space: Space, key: u128) {
+        // Each packet is pending once at most, and a pass reads a place before the next one writes
+        // it: there is always a place.
         let place = self.count % BURST;
         (self.keys[place], self.spaces[place]) = (key, space);
-        self.push(index);
-    }
-
-    /// Asks the packets what they are to be looked up by.
-    ///
-    /// Here, and not where it is set: by now it is in the cache, and can be read at once.
-    #[inline(always)]
-    pub(super) fn gather(&mut self, metas: &[Meta; BURST]) {
-        let count = self.count.min(BURST);
-        let places = self.indices.iter().zip(&mut self.keys).zip(&mut self.spaces);
-        for ((index, key), space) in places.take(count) {
-            let meta = &metas[usize::from(*index) % BURST];
-            *key = meta.key;
-            *space = Space::new(meta.table, meta.v6);
-        }
+        self.indices[place] = index as u8;
+        self.count += 1;
     }
 
     /// Looks all of them up, those of one table together.
@@ -146,8 +129,7 @@ impl Pending {
         let mut begin = 0;
         while begin < count {
             let space = self.spaces[begin];
-            let alike = self.spaces[begin..count].iter().take_while(|other| **other == space);
-            let end = begin + alike.count();
+            let end = begin + alike(&self.spaces[begin..count]);
             let (keys, entries) = (&self.keys[begin..end], &mut self.entries[begin..end]);
             match space.lpm(fib) {
                 Some(lpm) => lpm.lookup_batch(keys, entries),

@@ -33,45 +33,60 @@ impl Headers {
 /// Bytes of a fragment header.
 const FRAGMENT_LEN: usize = 8;
 
-/// Walks the chain of the IPv6 packet: over any headers in any order, never beyond the end.
-///
-/// A routing header of another type than the SRH's is passed over where it has no segments left,
-/// and refused otherwise (RFC 8200, section 4.4). The walk ends at an SRH with segments left, since
-/// headers are processed strictly in their order (section 4) and the packet goes on from there; and
-/// at a fragment header with an offset, behind which there is nothing to interpret.
-#[inline(always)]
-pub fn walk(packet: &Packet<'_>) -> Result<Headers, Verdict> {
-    match packet.array(0).and_then(|start| walk_common(start, packet.len())) {
-        Some(headers) => Ok(headers),
-        None => walk_any(packet.bytes()),
-    }
+/// What is to be done with a packet, by its headers. A trait and not a closure, so that it can be
+/// compiled into each of the cases that [`with_headers`] tells apart.
+pub trait ByHeaders: Copy {
+    /// Does it.
+    fn act(self, packet: &mut Packet<'_>, headers: Headers) -> Verdict;
 }
 
-/// The chains that nearly all packets to a SID have: no extension header, or an SRH alone. `start`
-/// is of a packet of `len` bytes, and what follows it where that is less.
+/// Does something to a packet by its headers: [`walk`], and what is to be done with what it finds.
+///
+/// The chains that nearly all packets for SIDs have are cases of their own, in which the compiler
+/// knows whether there is an SRH, and where: an SRH with segments left or with the upper layer behind
+/// it, or nothing before the upper layer.
 #[inline(always)]
-fn walk_common(start: &[u8; SRH + 4], len: usize) -> Option<Headers> {
+pub fn with_headers(packet: &mut Packet<'_>, todo: impl ByHeaders) -> Verdict {
+    let len = packet.len();
+    let Some(start) = packet.array::<{ SRH + 4 }>(0) else {
+        return with_any_headers(packet, todo);
+    };
     let first = start[ipv6::field::NEXT_HEADER];
-    if first != protocol::ROUTING {
-        return (!is_extension(first) && len >= SRH).then_some(Headers {
+    if first == protocol::ROUTING {
+        let upper = start[SRH + srh::field::NEXT_HEADER];
+        let end = SRH + 8 * (usize::from(start[SRH + srh::field::HDR_EXT_LEN]) + 1);
+        let is_srh = start[SRH + srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE;
+        let active = start[SRH + srh::field::SEGMENTS_LEFT] != 0;
+        if is_srh && end <= len && (active || !is_extension(upper)) {
+            let headers = Headers {
+                srh: SRH as u16,
+                before_srh: ipv6::field::NEXT_HEADER as u16,
+                upper,
+                upper_offset: end as u16,
+                fragment: false,
+            };
+            return todo.act(packet, headers);
+        }
+    } else if !is_extension(first) && len >= SRH {
+        let headers = Headers {
             srh: 0,
             before_srh: 0,
             upper: first,
             upper_offset: SRH as u16,
             fragment: false,
-        });
+        };
+        return todo.act(packet, headers);
     }
-    let upper = start[SRH + srh::field::NEXT_HEADER];
-    let end = SRH + 8 * (usize::from(start[SRH + srh::field::HDR_EXT_LEN]) + 1);
-    let is_srh = start[SRH + srh::field::ROUTING_TYPE] == srh::ROUTING_TYPE;
-    let active = start[SRH + srh::field::SEGMENTS_LEFT] != 0;
-    (is_srh && end <= len && (active || !is_extension(upper))).then_some(Headers {
-        srh: SRH as u16,
-        before_srh: ipv6::field::NEXT_HEADER as u16,
-        upper,
-        upper_offset: end as u16,
-        fragment: false,
-    })
+    with_any_headers(packet, todo)
+}
+
+/// [`with_headers`] of any chain.
+#[inline(never)]
+fn with_any_headers(packet: &mut Packet<'_>, todo: impl ByHeaders) -> Verdict {
+    match walk(packet.bytes()) {
+        Ok(headers) => todo.act(packet, headers),
+        Err(verdict) => verdict,
+    }
 }
 
 /// Offset of an SRH directly behind the IPv6 header.
@@ -89,8 +104,14 @@ const fn is_extension(kind: u8) -> bool {
 }
 
 /// The whole walk.
+/// Walks the chain of an IPv6 packet: over any headers in any order, never beyond the end.
+///
+/// A routing header of another type than the SRH's is passed over where it has no segments left,
+/// and refused otherwise (RFC 8200, section 4.4). The walk ends at an SRH with segments left, since
+/// headers are processed strictly in their order (section 4) and the packet goes on from there; and
+/// at a fragment header with an offset, behind which there is nothing to interpret.
 #[inline(never)]
-fn walk_any(bytes: &[u8]) -> Result<Headers, Verdict> {
+pub fn walk(bytes: &[u8]) -> Result<Headers, Verdict> {
     let truncated = Verdict::Drop(Reason::ExtensionHeader);
     let mut kind = *bytes.get(ipv6::field::NEXT_HEADER).ok_or(truncated)?;
     let mut announced = ipv6::field::NEXT_HEADER;
@@ -181,9 +202,12 @@ pub fn upper_layer(bytes: &[u8]) -> Option<(u8, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{frame::FRAME_SIZE, packet::Meta};
 
     fn packet(first: u8, rest: &[&[u8]]) -> Vec<u8> {
         let payload: Vec<u8> = rest.concat();
@@ -216,14 +240,14 @@ mod tests {
         ];
         for (first, parts, at) in cases {
             let bytes = packet(first, &parts);
-            let headers = walk_any(&bytes).unwrap();
+            let headers = walk(&bytes).unwrap();
             assert_eq!(headers.srh(), Some(at));
             assert_eq!(headers.upper, protocol::UDP);
             assert_eq!(usize::from(headers.upper_offset), usize::from(at) + srh.len());
             assert_eq!(bytes[usize::from(headers.before_srh)], protocol::ROUTING);
             // C-002: cut anywhere before the upper layer, it is refused.
             for len in 7..usize::from(headers.upper_offset) {
-                assert_eq!(walk_any(&bytes[..len]), Err(Verdict::Drop(Reason::ExtensionHeader)));
+                assert_eq!(walk(&bytes[..len]), Err(Verdict::Drop(Reason::ExtensionHeader)));
             }
         }
     }
@@ -235,10 +259,10 @@ mod tests {
             let mut header = srh::header(protocol::UDP, &[1, 2], false);
             header[2] = kind;
             let bytes = packet(protocol::ROUTING, &[&header, b"udp"]);
-            assert_eq!(walk_any(&bytes), Err(Verdict::Refuse(Reason::RoutingType, 42)));
+            assert_eq!(walk(&bytes), Err(Verdict::Refuse(Reason::RoutingType, 42)));
             header[3] = 0;
             let bytes = packet(protocol::ROUTING, &[&header, b"udp"]);
-            let headers = walk_any(&bytes).unwrap();
+            let headers = walk(&bytes).unwrap();
             assert_eq!((headers.srh(), headers.upper), (None, protocol::UDP));
         }
     }
@@ -248,10 +272,10 @@ mod tests {
     fn segments_left_end_the_walk() {
         let mut srh = srh::header(protocol::ROUTING, &[1, 2], false);
         let broken = [protocol::UDP, 200, 9, 7, 0, 0, 0, 0];
-        let headers = walk_any(&packet(protocol::ROUTING, &[&srh, &broken])).unwrap();
+        let headers = walk(&packet(protocol::ROUTING, &[&srh, &broken])).unwrap();
         assert_eq!((headers.srh(), headers.upper), (Some(40), protocol::ROUTING));
         srh[3] = 0;
-        assert!(walk_any(&packet(protocol::ROUTING, &[&srh, &broken])).is_err());
+        assert!(walk(&packet(protocol::ROUTING, &[&srh, &broken])).is_err());
     }
 
     /// C-007: behind the offset of a later fragment nothing is interpreted.
@@ -260,15 +284,26 @@ mod tests {
         let mut srh = srh::header(protocol::FRAGMENT, &[1, 2], false);
         srh[3] = 0;
         let later = [protocol::ROUTING, 0, 0, 8, 0, 0, 0, 9];
-        let headers = walk_any(&packet(protocol::ROUTING, &[&srh, &later, &[0xff; 20]])).unwrap();
+        let headers = walk(&packet(protocol::ROUTING, &[&srh, &later, &[0xff; 20]])).unwrap();
         assert_eq!((headers.srh(), headers.upper), (Some(40), protocol::FRAGMENT));
         assert!(headers.fragment);
+    }
+
+    /// Tells the headers.
+    #[derive(Clone, Copy)]
+    struct Find<'a>(&'a Cell<Option<Headers>>);
+
+    impl ByHeaders for Find<'_> {
+        fn act(self, _: &mut Packet<'_>, headers: Headers) -> Verdict {
+            self.0.set(Some(headers));
+            Verdict::Reply(Reason::EchoRequest)
+        }
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = walk_any(&bytes);
+            let _ = walk(&bytes);
         }
 
         /// The short cut says what the whole walk says.
@@ -285,12 +320,14 @@ mod tests {
             header[..4].copy_from_slice(&[upper, len, kind, left]);
             let mut bytes = packet(first, &[&header]);
             bytes.truncate(cut);
-            let mut start = [0xff; SRH + 4];
-            let there = bytes.len().min(start.len());
-            start[..there].copy_from_slice(&bytes[..there]);
-            if let Some(headers) = walk_common(&start, bytes.len()) {
-                prop_assert_eq!(walk_any(&bytes), Ok(headers));
-            }
+            // What is behind the packet in its frame is not the packet's.
+            let mut frame = [0xff; FRAME_SIZE];
+            frame[..bytes.len()].copy_from_slice(&bytes);
+            let mut meta = Meta::new(0, 0, 0, bytes.len() as u32);
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            let found = Cell::new(None);
+            with_headers(&mut packet, Find(&found));
+            prop_assert_eq!(walk(&bytes).ok(), found.get());
         }
     }
 }

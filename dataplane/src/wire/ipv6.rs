@@ -40,10 +40,17 @@ impl<'a> Ipv6<'a> {
         bytes.first_chunk().filter(|header: &&[u8; HEADER_LEN]| header[0] >> 4 == 6).map(Self)
     }
 
+    /// The header in bytes that are known to be one.
+    #[inline(always)]
+    pub const fn new(header: &'a [u8; HEADER_LEN]) -> Self {
+        Self(header)
+    }
+
     /// Version, traffic class and flow label, as one word.
     #[inline]
     pub fn flow_word(&self) -> u32 {
-        u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
+        let [word, ..] = self.0.as_chunks::<4>().0 else { return 0 };
+        u32::from_be_bytes(*word)
     }
 
     /// Traffic class.

@@ -16,12 +16,16 @@ struct Packet {
     pushed: usize,
     /// Where an SRH was taken out, and its length.
     popped: (usize, usize),
+    /// The table that it is looked up in.
+    table: usize,
 }
 
 /// What a step says of a packet.
 enum Step {
     /// Look the destination up again.
     Onward,
+    /// Send it by this port.
+    To(usize),
     /// It is gone, without a word.
     Gone,
     /// An error is owed: type, code, parameter.
@@ -32,12 +36,9 @@ enum Step {
 pub fn process(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     let mut packet = Packet::new(bytes.to_vec())?;
     loop {
-        let step = match lookup(address(&packet.bytes, 24)) {
-            Entry::Port(port) => match packet.forward(port) {
-                Ok(()) => return Some((port, packet.bytes)),
-                Err(step) => step,
-            },
-            Entry::End { psp } => packet.end(psp),
+        let mut step = match lookup(packet.table, address(&packet.bytes, 24)) {
+            Entry::Port(port) => Step::To(port),
+            Entry::End(end) => packet.endpoint(end),
             Entry::Decap => packet.decap(),
             Entry::Encap { segs, reduced } => packet.encap(&segs, reduced),
             Entry::Host => match packet.to_host() {
@@ -46,8 +47,14 @@ pub fn process(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
             },
             Entry::Nothing => Step::Error(1, 0, 0),
         };
+        if let Step::To(port) = step {
+            step = match packet.forward(port) {
+                Ok(()) => return Some((port, packet.bytes)),
+                Err(step) => step,
+            };
+        }
         match step {
-            Step::Onward => {}
+            Step::Onward | Step::To(_) => {}
             Step::Gone => return None,
             Step::Error(kind, code, parameter) => {
                 let parameter = if kind == 4 { packet.as_received(parameter) } else { parameter };
@@ -60,20 +67,71 @@ pub fn process(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
 
 enum Entry {
     Port(usize),
-    End { psp: bool },
+    End(Endpoint),
     Decap,
     Encap { segs: Vec<u128>, reduced: bool },
     Host,
     Nothing,
 }
 
-fn lookup(destination: u128) -> Entry {
+/// End, End.X or End.T.
+#[derive(Clone, Copy)]
+struct Endpoint {
+    psp: bool,
+    usd: bool,
+    /// Bits of a compressed SID, behind a block of 32, with NEXT-CSID.
+    csid: Option<u32>,
+    then: Then,
+}
+
+/// Where the next segment goes.
+#[derive(Clone, Copy)]
+enum Then {
+    Table(usize),
+    Port(usize),
+    /// Into the policy that these networks are steered into.
+    Policy(u16),
+}
+
+const END: Endpoint = Endpoint { psp: false, usd: false, csid: None, then: Then::Table(0) };
+
+fn lookup(table: usize, destination: u128) -> Entry {
     let full = |entry: u128| destination == entry;
     let network = |entry: u128| destination >> 80 == entry >> 80;
+    let csid = |len: u32, node, function| {
+        destination >> (128 - len) == segment(node, function) >> (128 - len)
+    };
+    if table == 1 {
+        return match network(segment(3, 0)) || network(host(0xb, 0)) {
+            true => Entry::Port(1),
+            false => Entry::Nothing,
+        };
+    }
+    if csid(64, 0x1c, 0xca) {
+        return Entry::End(Endpoint { csid: Some(32), then: Then::Port(1), ..END });
+    } else if csid(64, 0x1c, 0xd6) || csid(48, 0xd6, 0) {
+        return Entry::Decap;
+    } else if csid(48, 0x1c, 0) {
+        return Entry::End(Endpoint { csid: Some(16), ..END });
+    } else if csid(48, 0x1d, 0) {
+        return Entry::End(Endpoint { psp: true, usd: true, csid: Some(16), ..END });
+    } else if csid(48, 0xca, 0) {
+        return Entry::End(Endpoint { csid: Some(16), then: Then::Port(1), ..END });
+    } else if csid(48, 0xc7, 0) {
+        return Entry::End(Endpoint { csid: Some(16), then: Then::Table(1), ..END });
+    }
+    let binding = |network| Endpoint { then: Then::Policy(network), ..END };
+    if csid(48, 0xb0, 0) {
+        return Entry::End(Endpoint { csid: Some(16), ..binding(0xd) });
+    } else if full(sid(0xb0)) {
+        return Entry::End(binding(0xd));
+    } else if full(sid(0xb1)) {
+        return Entry::End(binding(0xe));
+    }
     if full(sid(0xe0)) {
-        Entry::End { psp: false }
+        Entry::End(END)
     } else if full(sid(0xe1)) {
-        Entry::End { psp: true }
+        Entry::End(Endpoint { psp: true, ..END })
     } else if full(sid(0xd2)) {
         Entry::Decap
     } else if full(OWN) {
@@ -126,7 +184,8 @@ impl Packet {
         bytes.truncate(40 + word(&bytes, 4));
         let usable = forwardable(address(&bytes, 8)) && forwardable(address(&bytes, 24));
         let received = bytes.clone();
-        usable.then_some(Self { bytes, received, hop_spent: false, pushed: 0, popped: (0, 0) })
+        let (hop_spent, pushed, popped, table) = (false, 0, (0, 0), 0);
+        usable.then_some(Self { bytes, received, hop_spent, pushed, popped, table })
     }
 
     fn forward(&mut self, port: usize) -> Result<(), Step> {
@@ -158,17 +217,46 @@ impl Packet {
         }
     }
 
+    /// RFC 9800, section 4.1.1, line by line, and what it changes.
+    fn endpoint(&mut self, end: Endpoint) -> Step {
+        let destination = address(&self.bytes, 24);
+        let step = match end.csid.map(|bits| destination << (32 + bits)) {
+            None | Some(0) => self.end(end.psp, end.usd),
+            Some(_) if self.bytes[7] <= 1 => return Step::Error(3, 0, 0), // S02 to S04
+            Some(argument) => {
+                let next = destination >> 96 << 96 | argument >> 32; // S05, S06
+                self.bytes[24..40].copy_from_slice(&next.to_be_bytes());
+                self.bytes[7] -= 1; // S07
+                self.hop_spent = true;
+                Step::Onward // S08
+            }
+        };
+        match (step, end.then) {
+            // RFC 8986, section 4.13, S15 to S18.
+            (Step::Onward, Then::Policy(network)) => match lookup(0, host(network, 0)) {
+                Entry::Encap { segs, reduced } => self.encap(&segs, reduced),
+                _ => unreachable!(),
+            },
+            (Step::Onward, Then::Port(port)) => Step::To(port),
+            (Step::Onward, Then::Table(table)) => {
+                self.table = table;
+                Step::Onward
+            }
+            (step, _) => step,
+        }
+    }
+
     /// RFC 8986, section 4.1, line by line.
-    fn end(&mut self, psp: bool) -> Step {
+    fn end(&mut self, psp: bool, usd: bool) -> Step {
         let (srh, upper) = match self.srh() {
             Ok(found) => found,
             Err(step) => return step,
         };
-        let Some((_, at, announced)) = srh else { return upper_layer(upper) };
+        let Some((_, at, announced)) = srh else { return self.at_end(usd, upper) };
         let (hel, left, last) =
             (i32::from(self.bytes[at + 1]), i32::from(self.bytes[at + 3]), self.bytes[at + 4]);
         if left == 0 {
-            return upper_layer(upper); // S02, S03
+            return self.at_end(usd, upper); // S02, S03
         }
         if self.bytes[7] <= 1 {
             return Step::Error(3, 0, 0); // S05 to S07
@@ -196,6 +284,11 @@ impl Packet {
         Step::Onward // S15
     }
 
+    /// RFC 8986, sections 4.1.1 and 4.16.3.
+    fn at_end(&mut self, usd: bool, upper: Found) -> Step {
+        if usd && upper.0 == 41 { self.inner(upper) } else { upper_layer(upper) }
+    }
+
     /// RFC 8986, section 4.6.
     fn decap(&mut self) -> Step {
         let (srh, upper) = match self.srh() {
@@ -207,9 +300,10 @@ impl Packet {
         {
             return Step::Error(4, 0, at as u32 + 3);
         }
-        if upper.0 != 41 {
-            return upper_layer(upper);
-        }
+        self.at_end(true, upper)
+    }
+
+    fn inner(&mut self, upper: Found) -> Step {
         match Self::new(self.bytes.split_off(upper.1)) {
             Some(inner) => {
                 *self = inner;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sidewinder_dataplane::{
     behavior::{
         Behavior, Flavors,
+        csid::Layout,
         headend::{Mode, SegmentList},
     },
     counters::{PacketCounters, WorkerCounters},
@@ -79,8 +80,30 @@ pub fn functions() -> Vec<(u16, Behavior, Flavors)> {
         (0xd2, Behavior::EndDt6, Flavors::NONE),
         (0xd3, Behavior::EndDt4, Flavors::NONE),
         (0xd4, Behavior::EndDt46, Flavors::NONE),
+        (0xb0, Behavior::EndB6Encaps, Flavors::NONE),
+        (0xb1, Behavior::EndB6EncapsRed, Flavors::NONE),
     ])
     .collect()
+}
+
+/// SIDs with NEXT-CSID in the block fc00:0::/32, with their lengths: uN, uN with PSP and USD, uA as a
+/// local C-SID and behind the node's, End.T, uDT6, End.B6.Encaps.
+pub fn csids() -> Vec<(u128, u8, Behavior, Flavors)> {
+    let psp_usd = Flavors::PSP.with(Flavors::USD);
+    [
+        (segment(0x1c, 0), 48, Behavior::End, Flavors::NONE),
+        (segment(0x1d, 0), 48, Behavior::End, psp_usd),
+        (segment(0x1c, 0xca), 64, Behavior::EndX, Flavors::NONE),
+        (segment(0xca, 0), 48, Behavior::EndX, Flavors::NONE),
+        (segment(0xc7, 0), 48, Behavior::EndT, Flavors::NONE),
+        (segment(0x1c, 0xd6), 64, Behavior::EndDt6, Flavors::NONE),
+        (segment(0xd6, 0), 48, Behavior::EndDt6, Flavors::NONE),
+        (segment(0xb0, 0), 48, Behavior::EndB6Encaps, Flavors::NONE),
+    ]
+    .map(|(address, len, behavior, flavors)| {
+        (address, len, behavior, flavors.with(Flavors::NEXT_CSID))
+    })
+    .into()
 }
 
 /// What the router of the tests looks like, where they differ.
@@ -157,17 +180,23 @@ fn fib(flow_label: FlowLabel) -> Writer {
         writer.stage(Change::Group(id + 1, Group::new(&[(id, 1)])));
         health.set(id, state);
     }
-    for (index, (function, behavior, flavors)) in functions().into_iter().enumerate() {
+    let plain = functions()
+        .into_iter()
+        .map(|(function, behavior, flavors)| (sid(function), 128, behavior, flavors));
+    for (index, (address, prefix_len, behavior, flavors)) in plain.chain(csids()).enumerate() {
+        let table = u16::from(behavior == Behavior::EndT && address != sid(0xf3));
         let sid = Sid {
-            address: sid(function),
-            prefix_len: 128,
+            address,
+            prefix_len,
             behavior,
             flavors,
+            csid: Layout { block_bits: 32, csid_bits: prefix_len.saturating_sub(32) },
             group: 1,
-            table: u16::from(function == 0xf2),
+            table,
+            policy: if behavior == Behavior::EndB6EncapsRed { 2 } else { 1 },
             counters: PacketCounters::new(1),
         };
-        route(&mut writer, 0, sid.address, 128, Entry::local(index as u32));
+        route(&mut writer, 0, address, prefix_len, Entry::local(index as u32));
         writer.stage(Change::Sid(index as u32, Some(sid)));
     }
     policies(&mut writer);
@@ -190,6 +219,7 @@ fn fib(flow_label: FlowLabel) -> Writer {
     }
     route(&mut writer, 0, segment(2, 0), 48, Entry::forward(1));
     route(&mut writer, 0, segment(3, 0), 48, Entry::forward(2));
+    route(&mut writer, 1, segment(3, 0), 48, Entry::forward(1));
     route(&mut writer, 0, OWN, 128, Entry::HOST);
     for (network, entry) in [
         (0xc000_0200u32, Entry::forward(0)),

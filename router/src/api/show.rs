@@ -119,6 +119,9 @@ pub struct Sid {
     pub flavors: Vec<String>,
     /// The code point at IANA.
     pub code_point: u16,
+    /// How the SID is divided, with NEXT-CSID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Structure>,
     /// The next hop, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<IpAddr>,
@@ -128,10 +131,41 @@ pub struct Sid {
     /// The table, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// The policy, of those that stand for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The policy's segments, first to last, if it has one list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segs: Vec<String>,
     /// Packets.
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// How a SID is divided: bits of each part (RFC 9800, section 4).
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Structure {
+    /// The SID block.
+    pub block_bits: u8,
+    /// The node; 0 for a local compressed SID.
+    pub node_bits: u8,
+    /// The function.
+    pub function_bits: u8,
+    /// The argument: compressed SIDs to come.
+    pub argument_bits: u8,
+}
+
+impl From<sidewinder_config::Structure> for Structure {
+    fn from(said: sidewinder_config::Structure) -> Self {
+        Self {
+            block_bits: said.block_bits,
+            node_bits: said.node_bits,
+            function_bits: said.function_bits,
+            argument_bits: said.argument_bits(),
+        }
+    }
 }
 
 /// A route.
@@ -360,6 +394,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
         .map(|(Key { prefix, .. }, sid)| {
             let flavors = static_::flavors(sid.said.flavors);
             let hop = static_::hop(&sid.said.behavior);
+            let policy = static_::policy(&sid.said.behavior);
             let Traffic { packets, bytes } = sid.counters.get();
             Sid {
                 sid: match prefix.prefix_len() {
@@ -370,15 +405,26 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 behavior: sid.said.behavior.to_string(),
                 flavors: flavors.names().into_iter().map(Into::into).collect(),
                 code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
+                structure: sid.said.structure.map(Into::into),
                 next_hop: hop.as_ref().map(|hop| hop.address),
                 interface: interface_of(&sid.said.behavior),
                 table: static_::table(&sid.said.behavior)
                     .map(|table| sidewinder_config::Table(table).to_string()),
+                policy: policy.map(Into::into),
+                segs: policy.map(|name| only_list(daemon, name)).unwrap_or_default(),
                 packets,
                 bytes,
             }
         })
         .collect()
+}
+
+/// The segments of a policy that has one list.
+fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
+    match daemon.control.policies.get(name).map(|policy| &*policy.said.lists) {
+        Some([list]) => list.segs.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn interface_of(behavior: &Behavior) -> Option<String> {

@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::table::{Table, grouped};
-use crate::api::show::{Drops, Interface, List, Neighbor, Policy, Route, Sid, Source, Worker};
+use crate::api::show::{
+    Drops, Interface, List, Neighbor, Policy, Route, Sid, Source, Structure, Worker,
+};
 use crate::api::{Request, What, client};
 use crate::source::link_state::{Format, Topology};
 
@@ -156,18 +158,20 @@ fn workers(workers: &[Worker]) -> Table {
 }
 
 fn sids(sids: &[Sid]) -> Table {
-    let mut table = Table::new(["sid", "behavior", "flavors", "to", "source", "packets", "bytes"]);
+    let mut table =
+        Table::new(["sid", "behavior", "flavors", "structure", "to", "source", "packets", "bytes"]);
     for sid in sids {
         let to = match (&sid.next_hop, &sid.interface, &sid.table) {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
             (Some(hop), None, _) => format!("via {hop}"),
             (_, _, Some(number)) => format!("table {number}"),
-            _ => String::new(),
+            _ => sid.policy.as_ref().map(|name| format!("policy {name}")).unwrap_or_default(),
         };
         table.row([
             sid.sid.clone(),
             sid.behavior.clone(),
             sid.flavors.join(","),
+            sid.structure.map(|s| structure(&s)).unwrap_or_default(),
             to,
             sid.source.clone(),
             grouped(sid.packets),
@@ -175,6 +179,13 @@ fn sids(sids: &[Sid]) -> Table {
         ]);
     }
     table
+}
+
+/// Bits of block, node and function, as in `32+16+16`; a part that the SID has not is left out.
+fn structure(structure: &Structure) -> String {
+    let parts = [structure.block_bits, structure.node_bits, structure.function_bits];
+    let parts: Vec<_> = parts.iter().filter(|bits| **bits > 0).map(ToString::to_string).collect();
+    parts.join("+")
 }
 
 fn routes(routes: &[Route]) -> Table {
@@ -402,9 +413,12 @@ fn iproute2(sids: &[Sid]) -> String {
 
 fn iproute2_line(sid: &Sid) -> String {
     let Sid { sid: address, behavior, flavors, .. } = sid;
-    if flavors.iter().any(|flavor| flavor != "PSP") || (!flavors.is_empty() && behavior != "End") {
+    let Some(flavors) = linux_flavors(sid) else {
         let flavors = flavors.join(",");
         return format!("# {address}: Linux has no {behavior} with flavors {flavors}");
+    };
+    if behavior == "End.B6.Encaps.Red" || (behavior == "End.B6.Encaps" && sid.segs.is_empty()) {
+        return format!("# {address}: Linux has no {behavior} with reduced or several lists");
     }
     let number = |name: &Option<String>| match name.as_deref() {
         Some("main") | None => "254".to_owned(),
@@ -417,14 +431,32 @@ fn iproute2_line(sid: &Sid) -> String {
         ("End.DX4", Some(hop)) => line += &format!(" nh4 {hop}"),
         (_, Some(hop)) => line += &format!(" nh6 {hop}"),
         ("End.T" | "End.DT6", _) => line += &format!(" table {}", number(&sid.table)),
+        ("End.B6.Encaps", _) => line += &format!(" srh segs {}", sid.segs.join(",")),
         ("End.DT4" | "End.DT46", _) => line += &format!(" vrftable {}", number(&sid.table)),
         _ => {}
     }
-    if !flavors.is_empty() {
-        line += " flavors psp";
-    }
+    line += &flavors;
     // The device only says whose route it is; a link-local next hop is looked for on it.
     line + &format!(" dev {}", sid.interface.as_deref().unwrap_or("lo"))
+}
+
+/// The flavors of a SID in the words of `ip -6 route`; `None` if Linux has not all of them.
+fn linux_flavors(sid: &Sid) -> Option<String> {
+    let flavors: Vec<_> = sid.flavors.iter().map(String::as_str).collect();
+    let multiple_of_8 = |bits: u8| bits.is_multiple_of(8);
+    match (sid.behavior.as_str(), &*flavors, sid.structure) {
+        (_, [], _) => Some(String::new()),
+        ("End", ["PSP"], _) => Some(" flavors psp".into()),
+        ("End" | "End.X", ["NEXT-CSID"], Some(structure)) => {
+            let block = structure.block_bits;
+            let csid = structure.node_bits + structure.function_bits;
+            (multiple_of_8(block) && multiple_of_8(csid))
+                .then(|| format!(" flavors next-csid lblen {block} nflen {csid}"))
+        }
+        // A decapsulation under a prefix is all that the flavor is.
+        (behavior, ["NEXT-CSID"], _) if behavior.starts_with("End.D") => Some(String::new()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -438,9 +470,12 @@ mod tests {
             behavior: behavior.into(),
             flavors: flavors.iter().map(ToString::to_string).collect(),
             code_point: 0,
+            structure: None,
             next_hop: None,
             interface: None,
             table: None,
+            policy: None,
+            segs: Vec::new(),
             packets: 0,
             bytes: 0,
         }
@@ -467,6 +502,48 @@ mod tests {
             line(&end_dt6),
             "ip -6 route add fc00:0:1:e:: encap seg6local action End.DT6 table 254 dev lo"
         );
+        let structure = |node_bits, function_bits| {
+            let argument_bits = 128 - 32 - node_bits - function_bits;
+            Some(Structure { block_bits: 32, node_bits, function_bits, argument_bits })
+        };
+        let un = Sid {
+            sid: "fc00:0:1::/48".into(),
+            structure: structure(16, 0),
+            ..sid("End", &["NEXT-CSID"])
+        };
+        assert_eq!(
+            line(&un),
+            "ip -6 route add fc00:0:1::/48 encap seg6local action End \
+             flavors next-csid lblen 32 nflen 16 dev lo"
+        );
+        let ua = Sid {
+            sid: "fc00:0:1:e001::/64".into(),
+            structure: structure(16, 16),
+            flavors: un.flavors.clone(),
+            ..end_x.clone()
+        };
+        assert_eq!(
+            line(&ua),
+            "ip -6 route add fc00:0:1:e001::/64 encap seg6local action End.X nh6 fe80::2 \
+             flavors next-csid lblen 32 nflen 32 dev eth1"
+        );
+        let udt6 = Sid { flavors: un.flavors.clone(), structure: structure(16, 16), ..end_dt6 };
+        assert_eq!(
+            line(&udt6),
+            "ip -6 route add fc00:0:1:e:: encap seg6local action End.DT6 table 254 dev lo"
+        );
+        let bound = Sid {
+            policy: Some("to-r3".into()),
+            segs: vec!["fc00:0:2:e::".into(), "fc00:0:3:e::".into()],
+            ..sid("End.B6.Encaps", &[])
+        };
+        assert_eq!(
+            line(&bound),
+            "ip -6 route add fc00:0:1:e:: encap seg6local action End.B6.Encaps \
+             srh segs fc00:0:2:e::,fc00:0:3:e:: dev lo"
+        );
+        let odd = Sid { structure: structure(12, 0), ..un };
+        assert!(line(&odd).starts_with("# fc00:0:1::/48: Linux has no End"), "{}", line(&odd));
         assert_eq!(
             line(&sid("End", &["USD"])),
             "# fc00:0:1:e::: Linux has no End with flavors USD"

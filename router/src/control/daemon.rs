@@ -122,11 +122,11 @@ impl Daemon {
             };
             control.bound.insert(port.name.to_string(), index);
         }
-        let mirror = mirror_routes(&mut kernel, &mut control).await?;
         let mut link_state = LinkState::default();
         link_state.configure(&control.config).await?;
         link_state.observe(kernel.view(), &control);
         link_state.run(&mut control);
+        let mirror = mirror_routes(&mut kernel, &mut control).await?;
         control.reconcile();
         // The programs pass everything to the kernel until there are sockets; who lacks a
         // privilege is told so here.

@@ -173,7 +173,8 @@ impl Control {
             settings: old.router != config.router
                 || old.sources != config.sources
                 || old.interfaces != config.interfaces
-                || old.locators != config.locators,
+                || old.locators != config.locators
+                || old.sources != config.sources,
         };
         self.config = config;
         self.configured = Instant::now();

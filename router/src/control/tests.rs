@@ -314,7 +314,12 @@ fn any_source_has_sids_and_policies() {
     let local = |sid: &str, behavior| {
         let sid = sid.parse().unwrap();
         let flavors = sidewinder_config::Flavors::default();
-        Target::Sid(Arc::new(sidewinder_config::LocalSid { sid, behavior, flavors }))
+        Target::Sid(Arc::new(sidewinder_config::LocalSid {
+            sid,
+            behavior,
+            flavors,
+            structure: None,
+        }))
     };
     let end_dt6 = sidewinder_config::Behavior::EndDt6 { table: sidewinder_config::Table(7) };
     announce(&mut control, "fc00:0:1:d6::/128", local("fc00:0:1:d6::/128", end_dt6.clone()));

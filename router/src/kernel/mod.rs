@@ -81,7 +81,7 @@ impl Kernel {
     }
 
     /// As [`Kernel::open`], with a receive buffer of so many bytes.
-    fn open_with(buffer: usize) -> Result<Kernel> {
+    pub(crate) fn open_with(buffer: usize) -> Result<Kernel> {
         let mut kernel = Kernel {
             notifications: Notifications::subscribe(buffer, false)?,
             requests: Requests::open()?,

@@ -4,5 +4,5 @@
 
 pub(crate) mod captured;
 mod following;
-mod namespace;
+pub(crate) mod namespace;
 mod neighbours;

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use sidewinder_config::{Behavior as Said, Config, RouteAction};
+use sidewinder_config::{Behavior as Said, Config, RouteAction, Structure};
+use sidewinder_dataplane::behavior::csid::Layout;
 use sidewinder_dataplane::behavior::{Behavior, Flavors};
 use sidewinder_dataplane::fib::entry::Discard;
 
@@ -50,15 +51,29 @@ pub fn behavior(said: &Said) -> Behavior {
         Said::EndDt6 { .. } => Behavior::EndDt6,
         Said::EndDt4 { .. } => Behavior::EndDt4,
         Said::EndDt46 { .. } => Behavior::EndDt46,
+        Said::EndB6Encaps { .. } => Behavior::EndB6Encaps,
+        Said::EndB6EncapsRed { .. } => Behavior::EndB6EncapsRed,
     }
 }
 
 /// The data plane's word for flavors.
 pub fn flavors(said: sidewinder_config::Flavors) -> Flavors {
-    [(said.psp, Flavors::PSP), (said.usp, Flavors::USP), (said.usd, Flavors::USD)]
-        .into_iter()
-        .filter(|(set, _)| *set)
-        .fold(Flavors::NONE, |flavors, (_, flavor)| flavors.with(flavor))
+    let all = [
+        (said.psp, Flavors::PSP),
+        (said.usp, Flavors::USP),
+        (said.usd, Flavors::USD),
+        (said.next_csid, Flavors::NEXT_CSID),
+    ];
+    let set = all.into_iter().filter(|(set, _)| *set);
+    set.fold(Flavors::NONE, |flavors, (_, flavor)| flavors.with(flavor))
+}
+
+/// The data plane's word for how a SID is divided.
+pub fn csid(said: Option<Structure>) -> Layout {
+    said.map_or_else(Layout::default, |said| Layout {
+        block_bits: said.block_bits,
+        csid_bits: said.csid_bits(),
+    })
 }
 
 /// The next hop of a behavior that has one.
@@ -71,6 +86,14 @@ pub fn hop(said: &Said) -> Option<Hop> {
         _ => return None,
     };
     Some(Hop { address, interface: interface.as_deref().map(Into::into), weight: 1 })
+}
+
+/// The name of a behavior's policy, of one that has one.
+pub fn policy(said: &Said) -> Option<&str> {
+    match said {
+        Said::EndB6Encaps { policy } | Said::EndB6EncapsRed { policy } => Some(policy),
+        _ => None,
+    }
 }
 
 /// The number of a behavior's table, of one that has one.

@@ -192,6 +192,7 @@ impl Way {
             None => NO_ROUTE,
             Some(Hop::Link(link)) => Send(link),
             Some(Hop::Policy) => self.encapsulate(),
+            Some(Hop::Sid) if self.argument() != 0 => self.next_csid(),
             Some(Hop::Sid) => match chain::read(&self.packet) {
                 Ok(chain) if self.subject.family() == Family::Endpoint => self.endpoint(chain),
                 Ok(chain) => self.decapsulate(chain),
@@ -214,6 +215,25 @@ impl Way {
                 Err(broken) => refuse_broken(broken),
             },
         }
+    }
+
+    /// The argument of the destination, at the address's beginning.
+    fn argument(&self) -> u128 {
+        let bits = self.subject.csid_bits().map_or(128, |bits| 32 + u32::from(bits));
+        u128::from(self.destination()).checked_shl(bits).unwrap_or(0)
+    }
+
+    /// RFC 9800, 4.1.1, S02 to S08, and 4.1.2: C-130, C-132.
+    fn next_csid(&mut self) -> Step {
+        if self.packet[7] <= 1 {
+            return TIME_EXCEEDED;
+        }
+        let block = u128::from(self.destination()) >> 96 << 96;
+        let next = block | self.argument() >> 32;
+        (self.changed, self.spent) = (true, true);
+        self.packet[24..40].copy_from_slice(&next.to_be_bytes());
+        self.packet[7] -= 1;
+        if self.subject == Subject::UN { LookUp } else { Send(2) }
     }
 
     /// RFC 8986, 4.1, and PSP, 4.16.1: C-010 to C-015, C-050, C-051, C-070, C-071.
@@ -243,7 +263,9 @@ impl Way {
             self.set_length();
         }
         match self.subject {
-            Subject::EndX => Send(2),
+            Subject::EndX | Subject::UA | Subject::UNUA => Send(2),
+            // RFC 8986, 4.13, S15 to S18: C-060.
+            Subject::EndB6Encaps => self.encapsulate(),
             Subject::EndT => {
                 self.table = "100";
                 LookUp

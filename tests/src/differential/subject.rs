@@ -37,6 +37,14 @@ pub enum Subject {
     EndX,
     /// End.T in table 100.
     EndT,
+    /// End with NEXT-CSID: FRR's layout, a block of 32 bits and a compressed SID of 16.
+    UN,
+    /// End.X with NEXT-CSID over out1, a local compressed SID in the same layout.
+    UA,
+    /// The same behind the node's compressed SID, both taken together.
+    UNUA,
+    /// End.B6.Encaps with a policy of two segments.
+    EndB6Encaps,
     /// End.DX6 over out1.
     EndDx6,
     /// End.DX4 over out1.
@@ -75,12 +83,16 @@ pub enum Hop {
 
 impl Subject {
     /// Every subject that Linux has too.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Forward,
         Self::End,
         Self::EndPsp,
         Self::EndX,
         Self::EndT,
+        Self::UN,
+        Self::UA,
+        Self::UNUA,
+        Self::EndB6Encaps,
         Self::EndDx6,
         Self::EndDx4,
         Self::EndDt6,
@@ -102,6 +114,7 @@ impl Subject {
         match self {
             Self::Forward | Self::Encaps(_) | Self::EncapsRed(_) => Family::Transit,
             Self::End | Self::EndPsp | Self::EndX | Self::EndT => Family::Endpoint,
+            Self::UN | Self::UA | Self::UNUA | Self::EndB6Encaps => Family::Endpoint,
             Self::EndDx6 | Self::EndDx4 | Self::EndDt6 => Family::Decap,
         }
     }
@@ -111,9 +124,27 @@ impl Subject {
         let text = match self {
             Self::Forward => HOST,
             Self::Encaps(_) | Self::EncapsRed(_) => FAR_HOST,
+            Self::UN => "fc00:0:c::",
+            Self::UA => "fc00:0:e00c::",
+            Self::UNUA => "fc00:0:c:e00c::",
             _ => "fc00:0:1:e::",
         };
         text.parse().unwrap_or(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// Bits of the compressed SID, behind a block of 32, of a subject with NEXT-CSID.
+    pub fn csid_bits(self) -> Option<u8> {
+        match self {
+            Self::UN | Self::UA => Some(16),
+            Self::UNUA => Some(32),
+            _ => None,
+        }
+    }
+
+    /// Whether packets to this address are for the subject's SID.
+    fn is_sid(self, address: Ipv6Addr) -> bool {
+        let argument = 128 - self.csid_bits().map_or(128, |bits| 32 + bits);
+        u128::from(address) >> argument == u128::from(self.target()) >> argument
     }
 
     /// Where a table leads an address, as [`ROUTES`] and this subject's own routes have it.
@@ -127,7 +158,7 @@ impl Subject {
                 return Some(Hop::Router);
             }
             match self.family() {
-                Family::Endpoint | Family::Decap if address == self.target() => {
+                Family::Endpoint | Family::Decap if self.is_sid(address) => {
                     return Some(Hop::Sid);
                 }
                 Family::Transit if !self.segments().is_empty() && within("2001:db8:e::/48") => {
@@ -145,6 +176,7 @@ impl Subject {
         const SEGMENTS: [&str; 3] = ["fc00:0:2:e::", "fc00:0:3:e::", "fc00:0:4:d6::"];
         match self {
             Self::Encaps(count) | Self::EncapsRed(count) => &SEGMENTS[..count],
+            Self::EndB6Encaps => &SEGMENTS[..2],
             _ => &[],
         }
     }
@@ -154,6 +186,14 @@ impl Subject {
         let sid = self.target();
         let local = |action: &str| {
             vec![format!("route add {sid}/128 encap seg6local action {action} dev out0")]
+        };
+        let csid = |action: &str| {
+            let bits = self.csid_bits().unwrap_or_default();
+            let length = 32 + bits;
+            vec![format!(
+                "route add {sid}/{length} encap seg6local action {action} \
+                 flavors next-csid lblen 32 nflen {bits} dev out0"
+            )]
         };
         let steer = |mode: &str| {
             let segs = self.segments().join(",");
@@ -165,6 +205,11 @@ impl Subject {
             Self::EndPsp => local("End flavors psp"),
             Self::EndX => local("End.X nh6 fe80::c oif out1"),
             Self::EndT => local("End.T table 100"),
+            Self::UN => csid("End"),
+            Self::UA | Self::UNUA => csid("End.X nh6 fe80::c oif out1"),
+            Self::EndB6Encaps => {
+                local(&format!("End.B6.Encaps srh segs {}", self.segments().join(",")))
+            }
             // A link-local next hop without an interface would be looked up on in0: End.DX6 has no
             // `oif` in Linux. A /128 route leads the lookup to out1.
             Self::EndDx6 => local("End.DX6 nh6 fc00:c::2"),
@@ -178,6 +223,14 @@ impl Subject {
     /// What Sidewinder is told besides.
     pub fn toml(self) -> String {
         let local = |lines: &str| format!("[[sid]]\nsid = \"{}\"\n{lines}\n", self.target());
+        let csid = |lines: &str| {
+            let length = 32 + self.csid_bits().unwrap_or_default();
+            format!(
+                "[[sid]]\nsid = \"{}/{length}\"\nblock-bits = 32\n\
+                 flavors = [\"NEXT-CSID\"]\n{lines}\n",
+                self.target()
+            )
+        };
         let steer = |behavior: &str| {
             format!(
                 "[[policy]]\nname = \"far\"\nbehavior = \"{behavior}\"\nsegs = {:?}\n\n\
@@ -191,6 +244,16 @@ impl Subject {
             Self::EndPsp => local("behavior = \"End\"\nflavors = [\"PSP\"]"),
             Self::EndX => local("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\""),
             Self::EndT => local("behavior = \"End.T\"\ntable = 100"),
+            Self::UN => csid("behavior = \"End\""),
+            Self::UA | Self::UNUA => {
+                csid("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\"")
+            }
+            Self::EndB6Encaps => format!(
+                "[[policy]]\nname = \"far\"\nbehavior = \"H.Encaps\"\nsegs = {:?}\n\
+                 bsid = \"{}\"\n",
+                self.segments(),
+                self.target()
+            ),
             Self::EndDx6 => {
                 local("behavior = \"End.DX6\"\nnh6 = \"fc00:c::2\"\ninterface = \"out1\"")
             }
@@ -212,6 +275,10 @@ impl fmt::Display for Subject {
             Self::EndPsp => f.write_str("End-PSP"),
             Self::EndX => f.write_str("End.X"),
             Self::EndT => f.write_str("End.T"),
+            Self::UN => f.write_str("uN"),
+            Self::UA => f.write_str("uA"),
+            Self::UNUA => f.write_str("uN+uA"),
+            Self::EndB6Encaps => f.write_str("End.B6.Encaps"),
             Self::EndDx6 => f.write_str("End.DX6"),
             Self::EndDx4 => f.write_str("End.DX4"),
             Self::EndDt6 => f.write_str("End.DT6"),

@@ -64,7 +64,7 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn layers(&mut self) -> Vec<Layer> {
-        let target = self.subject.target();
+        let target = self.container(self.subject.target());
         let source = tag::address(address(SOURCES), self.id);
         let mut outer = self.ipv6(source, target);
         let mut layers = Vec::new();
@@ -147,6 +147,22 @@ impl Maker<'_> {
         srh
     }
 
+    /// The SID itself, or with what may be behind it: for NEXT-CSID the next compressed SIDs, of other
+    /// nodes, of this one, of nobody, and zeros.
+    fn container(&mut self, sid: Ipv6Addr) -> Ipv6Addr {
+        let Some(bits) = self.subject.csid_bits() else { return sid };
+        if self.rng.chance(20) {
+            return sid;
+        }
+        let mut groups = sid.segments();
+        let free = &mut groups[usize::from(2 + bits / 16)..];
+        let count = 1 + self.rng.below(free.len());
+        for group in &mut free[..count] {
+            *group = *self.rng.pick(&[2, 2, 2, 2, 2, 3, 3, 3, 0xc, 0xe00c, 0, 0xe, 0x77]);
+        }
+        groups.into()
+    }
+
     fn segment(&mut self) -> Ipv6Addr {
         let text = match self.rng.below(40) {
             0..16 => "fc00:0:2:e::",
@@ -155,7 +171,7 @@ impl Maker<'_> {
             // No route; the router itself; the same SID again; a place for encapsulated packets.
             36 => "2001:db8:ffff::1",
             37 => ROUTER,
-            38 => return self.subject.target(),
+            38 => return self.container(self.subject.target()),
             _ => FAR_HOST,
         };
         address(text)

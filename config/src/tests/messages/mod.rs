@@ -1,5 +1,6 @@
 //! Every kind of message, as it is shown.
 
+mod csid;
 mod file;
 mod load;
 mod locator;

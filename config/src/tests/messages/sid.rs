@@ -203,7 +203,7 @@ behavior = 5
     14 | behavior = "end.x"
        |            ^^^^^^^ did you mean "End.X"?
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
 
     error: unknown behavior `xyzzy`
       --> r1.toml:17:12
@@ -211,7 +211,7 @@ behavior = 5
     17 | behavior = "xyzzy"
        |            ^^^^^^^ not known
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
 
     error: `behavior` must be a name, in quotes
       --> r1.toml:20:12
@@ -219,7 +219,7 @@ behavior = 5
     20 | behavior = 5
        |            ^ a whole number
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -231,8 +231,7 @@ sid = "fc00:0:1:1::"
 behavior = "End.DX2"
 [[sid]]
 sid = "fc00:0:1:2::"
-behavior = "End.B6.Encaps"
-policy = "to-r3"
+behavior = "End.BM"
 "#), @r#"
     error: End.DX2 is not supported by this version
       --> r1.toml:14:12
@@ -240,15 +239,15 @@ policy = "to-r3"
     14 | behavior = "End.DX2"
        |            ^^^^^^^^^
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
 
-    error: End.B6.Encaps is not supported by this version
+    error: End.BM is not supported by this version
       --> r1.toml:17:12
        |
-    17 | behavior = "End.B6.Encaps"
-       |            ^^^^^^^^^^^^^^^
+    17 | behavior = "End.BM"
+       |            ^^^^^^^^
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -265,7 +264,7 @@ behavior = "H.Encaps"
     14 | behavior = "H.Encaps"
        |            ^^^^^^^^^^ not for [[sid]]
        |
-       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -307,7 +306,7 @@ behavior = "End.DT6"
     18 | nh6 = "fc00::1"
        |       ^^^^^^^^^
        |
-       = help: End.DX4 takes `nh4` and `interface`
+       = help: End.DX4 takes `nh4`, `interface` and `flavors`
        = help: `nh6` is for End.X and End.DX6
 
     error: End.DT6 needs `table`
@@ -355,18 +354,26 @@ flavors = ["PSP"]
        |          ^^^^^^^
        |
        = help: End takes `flavors`
+       = help: `policy` is for End.B6.Encaps and End.B6.Encaps.Red
 
-    error: End.DT6 does not take `flavors`
-      --> r1.toml:21:11
+    error: there is no policy `to-r3`
+      --> r1.toml:16:10
+       |
+    16 | policy = "to-r3"
+       |          ^^^^^^^ no [[policy]] has this name
+       |
+       = help: add [[policy]] with name = "to-r3"
+
+    error: End.DT6 does not take the flavor PSP
+      --> r1.toml:21:12
        |
     19 | behavior = "End.DT6"
        |            --------- the behavior
     20 | table = "main"
     21 | flavors = ["PSP"]
-       |           ^^^^^^^
+       |            ^^^^^
        |
-       = help: End.DT6 takes `table`
-       = help: `flavors` is for End, End.X and End.T
+       = help: PSP is for End, End.X and End.T
     "#);
 }
 
@@ -382,21 +389,13 @@ sid = "fc00:0:1:2::"
 behavior = "End"
 flavors = "PSP"
 "#), @r#"
-    error: flavor NEXT-CSID is not supported by this version
-      --> r1.toml:15:19
-       |
-    15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
-       |                   ^^^^^^^^^^^
-       |
-       = help: `flavors` is a list of "PSP", "USP" and "USD"
-
     error: not a flavor
       --> r1.toml:15:32
        |
     15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
        |                                ^^^^^ did you mean "USD"?
        |
-       = help: `flavors` is a list of "PSP", "USP" and "USD"
+       = help: `flavors` is a list of "PSP", "USP", "USD" and "NEXT-CSID"
 
     error: not a flavor
       --> r1.toml:15:39
@@ -404,7 +403,7 @@ flavors = "PSP"
     15 | flavors = ["PSP", "NEXT-CSID", "usd", 5, "PSP"]
        |                                       ^ a whole number
        |
-       = help: `flavors` is a list of "PSP", "USP" and "USD"
+       = help: `flavors` is a list of "PSP", "USP", "USD" and "NEXT-CSID"
 
     error: flavor PSP is listed twice
       --> r1.toml:15:42

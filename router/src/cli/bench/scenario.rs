@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sidewinder_dataplane::behavior::csid::Layout;
 use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
 use sidewinder_dataplane::behavior::{Behavior, Flavors};
 use sidewinder_dataplane::counters::PacketCounters;
@@ -21,6 +22,12 @@ const SID: u128 = 0xfc00_0000_0001_000e << 64;
 
 /// The segment after ours, and the first of policies.
 const NEXT_SID: u128 = 0xfc00_0000_0002_000e << 64;
+
+/// Our compressed SID.
+const CSID: u128 = 0xfc00_0000_0001 << 80;
+
+/// fc00:0:1:2:3:e::, a container of ours and of three others, the first of them [`NEXT_SID`]'s node.
+const CONTAINER: u128 = CSID | 0x0002_0003_000e << 32;
 
 /// Bytes of UDP payload.
 const PAYLOAD: usize = 64;
@@ -47,6 +54,10 @@ pub enum Scenario {
     EndPsp,
     /// End.X.
     EndX,
+    /// End with NEXT-CSID: a container of four compressed SIDs, and no SRH.
+    UN,
+    /// End.X with NEXT-CSID, likewise.
+    UA,
     /// End.DT6, without an SRH.
     EndDt6,
     /// End.DT6, with an SRH of one segment.
@@ -61,11 +72,13 @@ pub enum Scenario {
 
 impl Scenario {
     /// All that is measured, in the order of the output.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Ipv6,
         Self::End,
         Self::EndPsp,
         Self::EndX,
+        Self::UN,
+        Self::UA,
         Self::EndDt6,
         Self::EndDt6Srh,
         Self::EndDx6,
@@ -82,6 +95,8 @@ impl Scenario {
             Self::End => "End".into(),
             Self::EndPsp => "End-PSP".into(),
             Self::EndX => "End.X".into(),
+            Self::UN => "uN".into(),
+            Self::UA => "uA".into(),
             Self::EndDt6 => "End.DT6".into(),
             Self::EndDt6Srh => "End.DT6-SRH".into(),
             Self::EndDx6 => "End.DX6".into(),
@@ -95,6 +110,8 @@ impl Scenario {
             Self::End => (Behavior::End, Flavors::NONE),
             Self::EndPsp => (Behavior::End, Flavors::PSP),
             Self::EndX => (Behavior::EndX, Flavors::NONE),
+            Self::UN => (Behavior::End, Flavors::NEXT_CSID),
+            Self::UA => (Behavior::EndX, Flavors::NEXT_CSID),
             Self::EndDt6 | Self::EndDt6Srh => (Behavior::EndDt6, Flavors::NONE),
             Self::EndDx6 => (Behavior::EndDx6, Flavors::NONE),
             _ => return None,
@@ -130,18 +147,22 @@ impl Scenario {
             writer.stage(Change::Route { table: 0, v4: false, key, len, entry: through(id) });
         }
         if let Some((behavior, flavors)) = self.sid() {
+            let compressed = flavors.has(Flavors::NEXT_CSID);
+            let (address, len) = if compressed { (CSID, 48) } else { (SID, 128) };
             let sid = Sid {
-                address: SID,
-                prefix_len: 128,
+                address,
+                prefix_len: len,
                 behavior,
                 flavors,
+                csid: Layout { block_bits: 32, csid_bits: 16 },
                 group: 0,
                 table: 0,
+                policy: 0,
                 counters: PacketCounters::new(workers),
             };
             writer.stage(Change::Sid(0, Some(sid)));
             let entry = Entry::local(0);
-            writer.stage(Change::Route { table: 0, v4: false, key: SID, len: 128, entry });
+            writer.stage(Change::Route { table: 0, v4: false, key: address, len, entry });
         }
         let (key, entry) = (NEXT_SID & !(u128::MAX >> 48), Entry::forward(0));
         writer.stage(Change::Route { table: 0, v4: false, key, len: 48, entry });
@@ -190,6 +211,7 @@ impl Scenario {
                 header.extend(&udp);
                 ip(customer, SID, protocol::ROUTING, &header)
             }
+            Self::UN | Self::UA => ip(customer, CONTAINER, protocol::IPV6, &inner(destination)),
             Self::EndDt6 | Self::EndDx6 => ip(customer, SID, protocol::IPV6, &inner(destination)),
             Self::EndDt6Srh => {
                 let mut header = srh::header(protocol::IPV6, &[SID], false);

@@ -74,6 +74,7 @@ pub fn sid(
         psp: local.flavors & operation::PSP != 0,
         usp: local.flavors & operation::USP != 0,
         usd: local.flavors & operation::USD != 0,
+        next_csid: false,
     };
-    Ok(LocalSid { sid: prefix, behavior, flavors })
+    Ok(LocalSid { sid: prefix, behavior, flavors, structure: None })
 }

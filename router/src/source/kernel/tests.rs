@@ -5,7 +5,9 @@ use std::time::Instant;
 use super::*;
 use crate::control::rib::Standing;
 use crate::control::tests::{config, view};
+use crate::kernel::Kernel;
 use crate::kernel::tests::captured;
+use crate::kernel::tests::namespace::{PATIENCE, Peer, in_namespace, ip, ip_batch};
 
 /// A router whose port `e0` is the kernel's link 3.
 fn router(text: &str) -> (Mirror, View, Control) {
@@ -269,4 +271,109 @@ fn many_routes() {
     println!("{count} routes: followed {followed:?}, reconciled after {:?}", begun.elapsed());
     assert_eq!(control.installed(Source::Kernel), count as usize);
     assert_eq!(mirror.hops.len(), 1, "equal ones are one");
+}
+
+/// Reads what the kernel has, from the beginning.
+async fn read(kernel: &mut Kernel, config: &str) -> (Mirror, Control) {
+    let config = crate::control::tests::config(config);
+    let said = config.sources.kernel.clone().unwrap();
+    let mut control = Control::new(config, kernel.view(), 1);
+    let mut mirror = Mirror::new(&said, "sidewinder0", &control);
+    kernel.follow_routes(true).unwrap();
+    while kernel.is_reading_routes() {
+        step(kernel, &mut mirror, &mut control).await;
+    }
+    (mirror, control)
+}
+
+/// Takes the next news, as the daemon does.
+async fn step(kernel: &mut Kernel, mirror: &mut Mirror, control: &mut Control) {
+    let events = kernel.changed().await.unwrap();
+    control.observe(kernel.view());
+    let doubts = mirror.follow(&events, kernel.view(), control);
+    if doubts.all || doubts.ipv4 {
+        kernel.read_routes_again(if doubts.all { Extent::All } else { Extent::Ipv4 });
+    }
+    control.reconcile();
+}
+
+/// All routes of the kernel, in words.
+fn everything(control: &Control) -> Vec<String> {
+    control
+        .rib
+        .iter()
+        .flat_map(|(key, opinions)| {
+            opinions.into_iter().filter(|(source, _)| *source == Source::Kernel).map(
+                move |(_, route)| {
+                    let Opinion { distance, metric, target } = &route.opinion;
+                    let stale = route.stale;
+                    format!("{} {target} {distance} {metric} {stale}", key.prefix)
+                },
+            )
+        })
+        .collect()
+}
+
+/// A socket that holds one message or two, and thousands of changes of routes and next-hop objects,
+/// for IPv6 and IPv4: in the end the mirror has what the kernel has.
+#[test]
+fn an_overrun_leads_to_the_truth() {
+    in_namespace("source::kernel::an_overrun_leads_to_the_truth", async || {
+        const TEXT: &str = "[router]\nencap-source = \"fc00::1\"\n[[interface]]\nname = \"near\"\n\
+                            [source.kernel]\n";
+        let _peer = Peer::linked();
+        let mut kernel = Kernel::open_with(2048).unwrap();
+        let (mut mirror, mut control) = read(&mut kernel, TEXT).await;
+        for round in 0..4_u32 {
+            let mut commands = String::from("nexthop replace id 1 via fe80::2 dev near\n");
+            for n in 0..2000 {
+                // Each is there in every third round, and is removed in the one after it.
+                let verb = match (n + round) % 3 {
+                    0 => "replace",
+                    1 if round > 0 => "delete",
+                    _ => continue,
+                };
+                let gateway = 2 + (n + round) % 7;
+                let way = match n % 4 {
+                    _ if verb == "delete" => String::new(),
+                    0 => "nhid 1".into(),
+                    1 => "encap seg6 mode encap segs fc00:0:2:: dev near".into(),
+                    _ => format!("via fc00::{gateway}"),
+                };
+                commands += &format!("route {verb} fd00:{n:x}::/32 {way}\n");
+                if n % 2 == 0 {
+                    let way = if way.is_empty() { way } else { format!("via 10.0.0.{gateway}") };
+                    commands +=
+                        &format!("route {verb} 100.{}.{}.0/24 {way}\n", 64 + n / 250, n % 250);
+                }
+            }
+            ip_batch(&commands);
+            let mark = format!("2001:db8:{round}::/48");
+            ip(&format!("-6 route add blackhole {mark}"));
+            if round == 3 {
+                ip("nexthop delete id 1");
+            }
+            let key = Key { table: Key::MAIN, prefix: mark.parse().unwrap() };
+            let waiting = async {
+                while control.rib.best(&key).is_none() || kernel.is_reading_routes() {
+                    step(&mut kernel, &mut mirror, &mut control).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, waiting).await.expect("the last route never came");
+        }
+        assert!(kernel.resyncs() > 0, "the test did not overrun anything");
+        println!("{} overruns", kernel.resyncs());
+        let (_, truth) = read(&mut Kernel::open().unwrap(), TEXT).await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while everything(&control) != everything(&truth) {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the mirror is not what the kernel has"
+            );
+            let next = step(&mut kernel, &mut mirror, &mut control);
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(200), next).await;
+        }
+        assert!(everything(&truth).len() > 500);
+        assert_eq!(control.installed(Source::Kernel), truth.installed(Source::Kernel));
+    });
 }

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv6Net};
-use sidewinder_config::{self as config, LocalSid, Table};
+use sidewinder_config::{self as config, LocalSid, Structure, Table};
 use sidewinder_dataplane::behavior::{Behavior, Flavors, TABLE};
 use sidewinder_linkstate::spf::FirstHop;
 use sidewinder_linkstate::ted::{self, NodeId, SidStructure, Ted};
@@ -36,8 +36,12 @@ skipped! {
     Behavior = "behavior-not-supported",
     /// The topology does not tell the behavior.
     BehaviorUnknown = "behavior-not-told",
+    /// It takes compressed SIDs, and the topology does not tell how long they are.
+    StructureUnknown = "structure-not-told",
     /// It leads to a neighbour, and the topology does not tell to which.
     NeighborUnknown = "neighbor-not-told",
+    /// It stands for a policy, and the topology does not tell for which.
+    PolicyUnknown = "policy-not-told",
     /// It leads to a neighbour that is on no interface of ours, or without an address.
     NextHopUnknown = "next-hop-unknown",
 }
@@ -104,7 +108,7 @@ impl Sids {
 
 /// The behavior and flavors of a code point, if the data plane has them.
 fn by_code_point(code_point: u16) -> Option<(Behavior, Flavors)> {
-    let flavors = [Flavors::PSP, Flavors::USP, Flavors::USD];
+    let flavors = [Flavors::PSP, Flavors::USP, Flavors::USD, Flavors::NEXT_CSID];
     (0..1 << flavors.len()).find_map(|set: usize| {
         let chosen = flavors.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1);
         let flavors = chosen.fold(Flavors::NONE, |all, (_, one)| all.with(*one));
@@ -141,13 +145,37 @@ fn local(
         Behavior::EndDt4 => config::Behavior::EndDt4 { table },
         Behavior::EndDt46 => config::Behavior::EndDt46 { table },
         Behavior::EndDx4 => return Err(Skipped::NeighborUnknown),
+        Behavior::EndB6Encaps | Behavior::EndB6EncapsRed => return Err(Skipped::PolicyUnknown),
     };
     let flavors = config::Flavors {
         psp: flavors.has(Flavors::PSP),
         usp: flavors.has(Flavors::USP),
         usd: flavors.has(Flavors::USD),
+        next_csid: flavors.has(Flavors::NEXT_CSID),
     };
-    Ok(LocalSid { sid: prefix(sid, structure), behavior, flavors })
+    if !flavors.next_csid {
+        return Ok(LocalSid { sid: prefix(sid, structure), behavior, flavors, structure: None });
+    }
+    let structure = structure.and_then(|told| csid(sid, told)).ok_or(Skipped::StructureUnknown)?;
+    let length = 128 - structure.argument_bits();
+    let prefix = Ipv6Net::new(sid, length).map_err(|_| Skipped::StructureUnknown)?.trunc();
+    Ok(LocalSid { sid: prefix, behavior, flavors, structure: Some(structure) })
+}
+
+/// How a SID that takes compressed SIDs is divided. Feeds tell the length of a function of any SID of
+/// the locator; one that has none, uN, ends with the node. `None`: there is no room for an argument.
+fn csid(sid: Ipv6Addr, told: SidStructure) -> Option<Structure> {
+    let locator = told.block.checked_add(told.node)?;
+    let end = locator.checked_add(told.function)?;
+    if told.block == 0 || end == told.block || end > 127 {
+        return None;
+    }
+    let function = u128::from(sid) << locator >> locator >> (128 - end);
+    Some(Structure {
+        block_bits: told.block,
+        node_bits: told.node,
+        function_bits: if function == 0 && told.node > 0 { 0 } else { told.function },
+    })
 }
 
 /// What packets to the SID are matched by: locator and function, where an argument follows (RFC
@@ -188,9 +216,33 @@ mod tests {
         ] {
             assert_eq!(by_code_point(code_point), Some((behavior, flavors)), "{code_point}");
         }
+        let csid = |flavors: Flavors| flavors.with(Flavors::NEXT_CSID);
+        assert_eq!(by_code_point(43), Some((Behavior::End, csid(Flavors::NONE))));
+        assert_eq!(by_code_point(59), Some((Behavior::EndX, csid(all))));
         for code_point in [0, 0xffff, 24] {
             assert_eq!(by_code_point(code_point), None, "{code_point}");
         }
+    }
+
+    /// As FRR tells uN and uA: 32+16+16, whether there is a function or not.
+    #[test]
+    fn compressed_sids_are_prefixes() {
+        let structure = SidStructure { block: 32, node: 16, function: 16, argument: 0 };
+        let sid = |sid: &str, code_point, structure| {
+            let neighbor = Some(("fe80::2".parse().unwrap(), "eth1"));
+            local(sid.parse().unwrap(), ted::Behavior(code_point), structure, neighbor)
+        };
+        let node = sid("fcbb:bbbb:1::", 43, Some(structure)).unwrap();
+        assert_eq!(
+            (node.sid.to_string(), node.structure.unwrap().csid_bits()),
+            ("fcbb:bbbb:1::/48".into(), 16)
+        );
+        let adjacency = sid("fcbb:bbbb:1:e000::", 52, Some(structure)).unwrap();
+        assert_eq!(adjacency.sid.to_string(), "fcbb:bbbb:1:e000::/64");
+        assert_eq!(adjacency.structure.unwrap().csid_bits(), 32);
+        assert_eq!(sid("fcbb:bbbb:1::", 43, None), Err(Skipped::StructureUnknown));
+        let whole = SidStructure { function: 80, ..structure };
+        assert_eq!(sid("fcbb:bbbb:1:1::", 43, Some(whole)), Err(Skipped::StructureUnknown));
     }
 
     #[test]

@@ -118,6 +118,8 @@ impl Cores {
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     rounds: u32,
+    /// Rounds of delays: more and shorter ones, since a pause of the machine spoils a percentile.
+    delay_rounds: u32,
     /// Trials of a search at most.
     trial: Duration,
     /// Trials at the highest rate.
@@ -132,10 +134,12 @@ impl Plan {
     fn of(args: &Args) -> Self {
         if args.quick {
             let trial = Duration::from_millis(60);
-            return Self { rounds: 1, trial, flood: 2 * trial, latency: 3 * trial, width: 0.05 };
+            let (flood, latency) = (2 * trial, 3 * trial);
+            return Self { rounds: 1, delay_rounds: 1, trial, flood, latency, width: 0.05 };
         }
         let trial = Duration::from_secs_f64(args.duration);
-        Self { rounds: args.rounds, trial, flood: 2 * trial, latency: 4 * trial, width: 0.01 }
+        let (rounds, delay_rounds) = (args.rounds, 2 * args.rounds - 1);
+        Self { rounds, delay_rounds, trial, flood: 2 * trial, latency: 2 * trial, width: 0.01 }
     }
 }
 
@@ -210,13 +214,16 @@ fn measure(
                 said?;
             }
         }
-        for (rig, outcome) in rigs.iter_mut().zip(&mut about) {
-            outcome.summarize();
-            eprint!("{} · {} · delays", behavior.name(), rig.router().name());
-            let said = delays(rig, behavior, plan, stop, outcome);
-            eprintln!();
-            said?;
+        about.iter_mut().for_each(Outcome::summarize);
+        for round in 1..=plan.delay_rounds {
+            for (rig, outcome) in rigs.iter_mut().zip(&mut about) {
+                eprint!("{} · {} · delays, round {round}", behavior.name(), rig.router().name());
+                let said = delays(rig, behavior, plan, stop, outcome);
+                eprintln!();
+                said?;
+            }
         }
+        about.iter_mut().for_each(Outcome::summarize_delays);
         outcomes.append(&mut about);
     }
     Ok(outcomes)
@@ -269,7 +276,7 @@ fn delays(
         let trial = trial(rig, behavior, Some(full * part), plan.latency, true, stop)?;
         let latency = Latency::of(part, &trial)?;
         eprint!(" · {:.0} %: {:.1} us", part * 100.0, latency.p50_us);
-        outcome.latency.push(latency);
+        outcome.delayed(latency);
     }
     Ok(())
 }

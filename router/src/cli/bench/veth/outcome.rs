@@ -131,7 +131,8 @@ pub struct Outcome {
     pub ndr: Option<Spread>,
     /// The highest rate with at most 0.5 % loss (PDR).
     pub pdr: Option<Spread>,
-    /// Delays at parts of the highest rate without loss.
+    /// Delays at parts of the highest rate without loss: of each part the round whose 99th
+    /// percentile is the median of all rounds.
     pub latency: Vec<Latency>,
     #[serde(skip)]
     raw: Raw,
@@ -145,6 +146,8 @@ struct Raw {
     loss: Vec<f64>,
     ndr: Vec<f64>,
     pdr: Vec<f64>,
+    /// Of all parts and rounds.
+    latency: Vec<Latency>,
 }
 
 impl Outcome {
@@ -198,6 +201,21 @@ impl Outcome {
         self.mpps = self.delivered.as_ref().filter(|_| known).map(|spread| spread.median);
     }
 
+    /// Takes note of delays of a round.
+    pub fn delayed(&mut self, latency: Latency) {
+        self.raw.latency.push(latency);
+    }
+
+    /// After the last round of delays.
+    pub fn summarize_delays(&mut self) {
+        let mut rounds = std::mem::take(&mut self.raw.latency);
+        while let Some(load) = rounds.first().map(|first| first.load) {
+            let (same, others) = rounds.into_iter().partition(|latency| latency.load == load);
+            self.latency.extend(Latency::median(same));
+            rounds = others;
+        }
+    }
+
     /// The highest rate without loss, in packets per second; where there is none, the highest with
     /// little.
     pub fn loss_free(&self) -> Option<f64> {
@@ -231,6 +249,8 @@ pub struct Latency {
     pub p999_us: f64,
     /// The highest.
     pub max_us: f64,
+    /// 99 of a hundred, in every round.
+    pub p99_us_rounds: Vec<f64>,
     /// Percentiles and delays, for a plot; up to 99.9999 %.
     pub curve: Vec<(f64, f64)>,
 }
@@ -262,8 +282,18 @@ impl Latency {
             p99_us: at(99.0),
             p999_us: at(99.9),
             max_us: histogram.max() as f64 / 1e3,
+            p99_us_rounds: vec![at(99.0)],
             curve,
         })
+    }
+
+    /// The round whose 99th percentile is the median: one pause of the machine in one round is not
+    /// the router's.
+    fn median(mut rounds: Vec<Self>) -> Option<Self> {
+        let p99_us_rounds = rounds.iter().map(|round| round.p99_us).collect();
+        rounds.sort_by(|a, b| a.p99_us.total_cmp(&b.p99_us));
+        let middle = rounds.len().checked_sub(1)? / 2;
+        Some(Self { p99_us_rounds, ..rounds.swap_remove(middle) })
     }
 }
 
@@ -298,6 +328,23 @@ mod tests {
         outcome.flooded(2e6, 2e6, 0.0);
         outcome.summarize();
         assert_eq!(outcome.mpps, Some(2.0));
+    }
+
+    #[test]
+    fn the_round_in_the_middle_is_told() {
+        let offered = Offered { sent: 100, forgone: 0, elapsed: Duration::from_secs(1) };
+        let trial = |us: u64| Trial { offered, delivered: 100, delays: vec![(us * 1000, 100)] };
+        let mut outcome = Outcome::new(Behavior::End, Router::Sidewinder);
+        for us in [70, 2000, 60] {
+            outcome.delayed(Latency::of(0.1, &trial(us / 10)).unwrap());
+            outcome.delayed(Latency::of(0.5, &trial(us)).unwrap());
+        }
+        outcome.summarize_delays();
+        let [tenth, half] = &*outcome.latency else { panic!("{:?}", outcome.latency) };
+        assert_eq!((tenth.load, half.load), (0.1, 0.5));
+        let near = |is: f64, should: f64| (is / should - 1.0).abs() < 0.01;
+        assert!(near(half.p99_us, 70.0) && near(tenth.p99_us, 7.0));
+        assert!(near(half.p99_us_rounds[1], 2000.0) && half.p99_us_rounds.len() == 3);
     }
 
     #[test]

@@ -132,7 +132,8 @@ pub fn page(output: &Output) -> anyhow::Result<String> {
     html.push_str(&rate_table(output));
     html.push_str(
         "<h2>Delays</h2>\n<p>At 10, 50 and 90 % of each router's own highest rate without \
-        loss (the heavier the load, the heavier the line). A packet's delay begins when it should \
+        loss (the heavier the load, the heavier the line), of each load the round with the median of \
+        the 99th percentiles. A packet's delay begins when it should \
         have left the generator, so what the generator is late by is part of it.</p>\n",
     );
     html.push_str(&delay_table(output));
@@ -213,15 +214,17 @@ fn rate_table(output: &Output) -> String {
 fn delay_table(output: &Output) -> String {
     let mut html = String::from(
         "<table><thead><tr><th>behavior</th><th class=\"w\">router</th><th>load</th><th>Mpps</th>\
-         <th>50 %</th><th>90 %</th><th>99 %</th><th>99.9 %</th><th>longest</th><th>lost</th></tr>\
+         <th>50 %</th><th>90 %</th><th>99 % <small>(rounds)</small></th><th>99.9 %</th><th>longest</th><th>lost</th></tr>\
          </thead><tbody>\n",
     );
     for outcome in &output.results {
         for latency in &outcome.latency {
+            let p99 = || latency.p99_us_rounds.iter().copied();
             let _ = writeln!(
                 html,
                 "<tr><td>{}</td><td class=\"w\">{}</td><td>{:.0} %</td><td>{:.2}</td><td>{:.1} µs</td>\
-                 <td>{:.1} µs</td><td>{:.1} µs</td><td>{:.1} µs</td><td>{:.0} µs</td><td>{}</td></tr>",
+                 <td>{:.1} µs</td><td>{:.1} µs <small>({:.0}–{:.0})</small></td><td>{:.1} µs</td>\
+                 <td>{:.0} µs</td><td>{}</td></tr>",
                 escape(&outcome.behavior),
                 escape(&outcome.router),
                 latency.load * 100.0,
@@ -229,6 +232,8 @@ fn delay_table(output: &Output) -> String {
                 latency.p50_us,
                 latency.p90_us,
                 latency.p99_us,
+                p99().fold(f64::INFINITY, f64::min),
+                p99().fold(0.0, f64::max),
                 latency.p999_us,
                 latency.max_us,
                 latency.lost,
