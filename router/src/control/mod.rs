@@ -173,8 +173,7 @@ impl Control {
             settings: old.router != config.router
                 || old.sources != config.sources
                 || old.interfaces != config.interfaces
-                || old.locators != config.locators
-                || old.sources != config.sources,
+                || old.locators != config.locators,
         };
         self.config = config;
         self.configured = Instant::now();
