@@ -268,6 +268,9 @@ impl LinkState {
                 control.rib.announce(Source::LinkState, key(prefix), opinion(sid), began);
             }
         }
+        // Neighbors in the RIB are neighbors in memory.
+        prefixes.sort_unstable();
+        prefixes.dedup();
         let mut known = Known::new();
         for prefix in prefixes {
             self.apply_route(control, prefix, began, &mut known);
