@@ -75,7 +75,7 @@ fn first_packet_with_a_full_table() -> Outcome {
         first
     })?;
     let first = first.with_context(|| format!("nothing came out:\n{}", daemon.log()))?;
-    ensure!(wire.name(first.link) == "out0", "it came out by {}", wire.name(first.link));
+    assert_eq!(wire.name(first.link), "out0", "where it came out");
     println!("{} routes, first packet after {:.0?}", prefixes.len(), first.at - begin);
     Ok(())
 }
