@@ -27,6 +27,7 @@ pub(crate) struct Params {
     pub(crate) nh4: Option<Ipv4Addr>,
     pub(crate) interface: Option<String>,
     pub(crate) table: Option<Table>,
+    pub(crate) policy: Option<String>,
 }
 
 /// The keys of `[[sid]]` that depend on the behavior, with an example of what to write.
@@ -102,6 +103,20 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         flavors: &[NEXT_CSID],
         build: |p| Some(Behavior::EndDt46 { table: p.table? }),
     },
+    Endpoint {
+        name: "End.B6.Encaps",
+        required: &["policy"],
+        allowed: &[],
+        flavors: &[NEXT_CSID],
+        build: |p| Some(Behavior::EndB6Encaps { policy: p.policy? }),
+    },
+    Endpoint {
+        name: "End.B6.Encaps.Red",
+        required: &["policy"],
+        allowed: &[],
+        flavors: &[NEXT_CSID],
+        build: |p| Some(Behavior::EndB6EncapsRed { policy: p.policy? }),
+    },
 ];
 
 /// Endpoint behaviors that exist but are not in [`ENDPOINTS`] (RFC 8986, RFC 9433 and the
@@ -111,8 +126,6 @@ const OTHER_ENDPOINTS: &[&str] = &[
     "End.DX2V",
     "End.DT2U",
     "End.DT2M",
-    "End.B6.Encaps",
-    "End.B6.Encaps.Red",
     "End.B6.Insert",
     "End.B6.Insert.Red",
     "End.B6",
@@ -189,6 +202,18 @@ impl Behavior {
             Self::EndDt6 { .. } => "End.DT6",
             Self::EndDt4 { .. } => "End.DT4",
             Self::EndDt46 { .. } => "End.DT46",
+            Self::EndB6Encaps { .. } => "End.B6.Encaps",
+            Self::EndB6EncapsRed { .. } => "End.B6.Encaps.Red",
+        }
+    }
+}
+
+impl Headend {
+    /// The behavior of a SID that stands for a policy with this one (RFC 8986, 4.13 and 4.14).
+    pub(crate) fn binding(self, policy: String) -> Behavior {
+        match self {
+            Self::HEncaps => Behavior::EndB6Encaps { policy },
+            Self::HEncapsRed => Behavior::EndB6EncapsRed { policy },
         }
     }
 }
@@ -211,6 +236,7 @@ mod tests {
                 nh4: Some(Ipv4Addr::LOCALHOST),
                 interface: Some("eth0".to_owned()),
                 table: Some(Table::MAIN),
+                policy: Some("to-r3".to_owned()),
             };
             let built = (endpoint.build)(params).expect(endpoint.name);
             assert_eq!(built.to_string(), endpoint.name);

@@ -26,6 +26,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     references(&facts.policy_refs, &facts.policies, "policy", "[[policy]]", sink);
     locators(&facts.locator_prefixes, sink);
     sids(facts, sink);
+    bindings(config, facts, sink);
     routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
@@ -166,6 +167,21 @@ fn sids(facts: &Facts, sink: &Sink) {
             .at(outer.span.clone(), "all other addresses of this get its behavior")
             .help("if this is meant, ignore the warning; else change one of them"),
         );
+    }
+}
+
+/// A SID that stands for a policy has the behavior that goes with the policy's.
+fn bindings(config: &Config, facts: &Facts, sink: &Sink) {
+    for At { value: (name, behavior), span } in &facts.bindings {
+        let Some(policy) = config.policy(name) else { continue };
+        let right = policy.behavior.binding(name.clone());
+        if *behavior != right {
+            sink.push(
+                Diagnostic::error(format!("{behavior} does not go with policy `{name}`"))
+                    .at(span.clone(), format!("the policy is {}", policy.behavior))
+                    .help(format!("write behavior = \"{right}\", or change the policy's")),
+            );
+        }
     }
 }
 

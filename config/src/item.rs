@@ -50,7 +50,7 @@ schemas! {
     ];
     ROUTER = "[router]" [
         "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "icmp-source",
-        "icmp-rate", "poll", "socket", "metrics",
+        "icmp-rate", "o-flag", "poll", "socket", "metrics",
     ];
     INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];

@@ -59,6 +59,8 @@ pub struct Router {
     pub icmp_source: Option<Ipv6Addr>,
     /// ICMP errors per second at most; 0: no limit.
     pub icmp_rate: u32,
+    /// What is done about the O-flag of packets for local SIDs.
+    pub o_flag: OFlag,
     /// How workers wait for packets.
     pub poll: Poll,
     /// Path of the control socket.
@@ -84,6 +86,7 @@ impl Default for Router {
             encap_flow_label: FlowLabel::default(),
             icmp_source: None,
             icmp_rate: 100,
+            o_flag: OFlag::default(),
             poll: Poll::default(),
             socket: PathBuf::from(Self::DEFAULT_SOCKET),
             metrics: None,
@@ -229,6 +232,16 @@ pub enum Behavior {
     EndDt46 {
         /// The table.
         table: Table,
+    },
+    /// `End.B6.Encaps` (4.13): go on to the next segment, inside of what a policy of H.Encaps adds.
+    EndB6Encaps {
+        /// The policy's name.
+        policy: String,
+    },
+    /// `End.B6.Encaps.Red` (4.14): the same with a policy of H.Encaps.Red.
+    EndB6EncapsRed {
+        /// The policy's name.
+        policy: String,
     },
 }
 
@@ -437,6 +450,17 @@ words! {
         Copy = "copy",
         /// Always 0.
         Zero = "zero",
+    }
+}
+
+words! {
+    /// What is done about the O-flag of packets for local SIDs (RFC 9259, 2.1).
+    OFlag {
+        /// Nothing.
+        #[default]
+        Ignore = "ignore",
+        /// A copy is kept, with the time.
+        Copy = "copy",
     }
 }
 

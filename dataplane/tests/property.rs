@@ -52,8 +52,8 @@ fn destination() -> impl Strategy<Value = u128> {
 
 /// A container of compressed SIDs behind fc00:0::/32: of ours, of others, of nobody, and zeros.
 fn container() -> impl Strategy<Value = u128> {
-    let csid = prop::sample::select(vec![0x1c, 0x1d, 0xca, 0xc7, 0xd6, 2, 3, 0, 0xe, 0xffff]);
-    let ours = prop::sample::select(vec![0x1c, 0x1d, 0xca, 0xc7, 0xd6]);
+    let csid = prop::sample::select(vec![0x1c, 0x1d, 0xca, 0xc7, 0xd6, 0xb0, 2, 3, 0, 0xe, 0xffff]);
+    let ours = prop::sample::select(vec![0x1c, 0x1d, 0xca, 0xc7, 0xd6, 0xb0]);
     (ours, prop::collection::vec(csid, 0..6)).prop_map(|(first, rest)| {
         let argument = rest
             .iter()
@@ -67,6 +67,8 @@ fn address() -> impl Strategy<Value = u128> {
         sid(0xe0),
         sid(0xe1),
         sid(0xd2),
+        sid(0xb0),
+        sid(0xb1),
         host(0xb, 1),
         host(0xc, 1),
         host(0xd, 1),
@@ -132,8 +134,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     /// C-011, C-012, C-013, C-014, C-020, C-021, C-030, C-034, C-042, C-054, C-070, C-080, C-082,
-    /// C-100, C-130, C-131, C-132, C-133, C-134, C-135: for End, End with PSP, End.DT6, End, End.X,
-    /// End.T and End.DT6 with NEXT-CSID, H.Encaps, H.Encaps.Red and plain forwarding, the pipeline
+    /// C-060, C-061, C-100, C-130, C-131, C-132, C-133, C-134, C-135: for End, End with PSP, End.DT6, End, End.X,
+    /// End.T and End.DT6 with NEXT-CSID, End.B6.Encaps, End.B6.Encaps.Red, H.Encaps, H.Encaps.Red and plain forwarding, the pipeline
     /// does what the model does, byte for byte, errors included.
     #[test]
     fn the_pipeline_equals_the_model(packet in packet()) {

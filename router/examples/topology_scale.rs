@@ -2,6 +2,8 @@
 //! `cargo run --release -p sidewinder --example topology_scale`, with the number of nodes and of
 //! links as arguments. What of it is computation alone, `--example scale` of the crate
 //! sidewinder-linkstate tells.
+//!
+//! With `flood` as its argument: a peer that sends 1 GB of NLRI without end, each of them another.
 
 #![forbid(unsafe_code)]
 
@@ -17,14 +19,22 @@ use sidewinder::kernel::{Address, AddressKey, Link, View};
 use sidewinder::source::link_state::LinkState;
 use sidewinder_linkstate::bgp::{Open, keepalive};
 use sidewinder_linkstate::bgp_ls::encode;
-use sidewinder_linkstate::generate::{Chance, Plan, link_descriptor, link_event};
+use sidewinder_linkstate::generate::{
+    Chance, Plan, link_descriptor, link_event, locator_event, node_event,
+};
 use sidewinder_linkstate::ted::{Event, Nlri};
 
+/// Longer than what follows a computation.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// Changes of each kind that are measured.
-const CHANGES: usize = 200;
+const CHANGES: usize = 40;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    if std::env::args().any(|argument| argument == "flood") {
+        return flood().await;
+    }
     let mut arguments = std::env::args().skip(1).map_while(|argument| argument.parse().ok());
     let nodes: usize = arguments.next().unwrap_or(10_000);
     let links: usize = arguments.next().unwrap_or(50_000);
@@ -81,6 +91,7 @@ async fn main() -> Result<()> {
     for (which, numbers) in [("of the core's ring", ring), ("anywhere", any), ("of our own", ours)]
     {
         let mut times = Vec::new();
+        let mut longest: (Duration, [Duration; 3]) = Default::default();
         let told_so_far = link_state.announced() + link_state.withdrawn();
         for number in numbers {
             let (from, to, metric) = plan.links[number];
@@ -92,11 +103,14 @@ async fn main() -> Result<()> {
             let gone = Event::Withdraw(Nlri::Link { from: a, to: b, descriptor });
             for event in [gone, link_event(number as u32, from, to, metric)] {
                 // So that none has to wait for the one before.
-                tokio::time::sleep(Duration::from_millis(60)).await;
+                while tokio::time::timeout(PAUSE, link_state.due()).await.is_ok() {
+                    publish(&mut link_state, &mut control);
+                }
                 let told = Instant::now();
                 orders.send(encode::update(&event, 65000).context("an UPDATE")?)?;
                 link_state.due().await;
-                publish(&mut link_state, &mut control);
+                let parts = publish(&mut link_state, &mut control);
+                longest = longest.max((parts.iter().sum(), parts));
                 times.push(told.elapsed());
                 let counted = link_state.announced() + link_state.withdrawn();
                 assert_eq!(counted, told_so_far + times.len() as u64, "one change at a time");
@@ -109,16 +123,79 @@ async fn main() -> Result<()> {
                 "a link {which} goes or comes, told to published: median {median:?}, from {first:?} \
                  to {last:?}, 99 %: {most:?}"
             );
+            let (_, [run, reconcile, publish]) = longest;
+            println!("  the longest: paths {run:?}, FIB's changes {reconcile:?}, FIB {publish:?}");
         }
     }
     Ok(())
 }
 
-/// As the daemon does.
-fn publish(link_state: &mut LinkState, control: &mut Control) {
+/// How much a peer sends that does not stop.
+const FLOOD: usize = 1 << 30;
+
+async fn flood() -> Result<()> {
+    let listener = TcpListener::bind("[::1]:0")?;
+    let peer = listener.local_addr()?;
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().ok()?;
+        let open = Open::link_state(65000, 0, Ipv4Addr::new(2, 2, 2, 2)).encode()?;
+        connection.write_all(&[&open[..], &keepalive()].concat()).ok()?;
+        let reader = connection.try_clone().ok()?;
+        std::thread::spawn(move || drain(reader));
+        let mut bytes = 0;
+        for node in 0.. {
+            let more: Vec<u8> = [node_event(node), locator_event(node)]
+                .into_iter()
+                .chain([link_event(node as u32, node, node + 1, 10)])
+                .filter_map(|event| encode::update(&event, 65000))
+                .flatten()
+                .collect();
+            bytes += more.len();
+            connection.write_all(&more).ok()?;
+            if bytes > FLOOD {
+                break;
+            }
+        }
+        Some(connection)
+    });
+    let nobody = Plan { nodes: 2, links: vec![(0, 1, 10)] };
+    let (text, view) = world(&nobody, 0, &peer.to_string())?;
+    let checked = sidewinder_config::check(&text, "flood.toml")?;
+    let mut control = Control::new(checked.config, &view, 1);
+    let mut link_state = LinkState::default();
+    link_state.configure(&control.config).await?;
+    link_state.observe(&view, &control);
+    let (before, began) = (resident(), Instant::now());
+    let (mut most, mut longest) = (0, Duration::ZERO);
+    while link_state.received() < FLOOD as u64 {
+        if tokio::time::timeout(PAUSE, link_state.due()).await.is_ok() {
+            let parts = publish(&mut link_state, &mut control);
+            longest = longest.max(parts.iter().sum());
+        }
+        most = most.max(resident());
+    }
+    println!(
+        "1 GB in {:?}: at most {} MB more memory than before, no computation longer than {longest:?}",
+        began.elapsed(),
+        most.saturating_sub(before) / 1024
+    );
+    let details = link_state.details();
+    for name in ["nodes", "links", "prefixes", "topology-errors"] {
+        println!("{name}: {}", details[name]);
+    }
+    println!("session: {}", link_state.state());
+    Ok(())
+}
+
+/// As the daemon does; and how long each step takes.
+fn publish(link_state: &mut LinkState, control: &mut Control) -> [Duration; 3] {
+    let began = Instant::now();
     link_state.run(control);
+    let ran = Instant::now();
     control.reconcile();
+    let reconciled = Instant::now();
     while !control.publish() {}
+    [ran - began, reconciled - ran, reconciled.elapsed()]
 }
 
 /// The peer: everything at once, and then what is ordered.

@@ -17,7 +17,7 @@
 //! `linux_beside_linux`: the bench itself. With Linux on both sides there is no difference at all,
 //! for any behavior.
 //!
-//! `ipv6`, `end`, `end_psp`, `end_x`, `end_t`, `un`, `ua`, `un_and_ua`, `end_dx6`, `end_dx4`, `end_dt6`, `h_encaps_…`,
+//! `ipv6`, `end`, `end_psp`, `end_x`, `end_t`, `un`, `ua`, `un_and_ua`, `end_b6_encaps`, `end_dx6`, `end_dx4`, `end_dt6`, `h_encaps_…`,
 //! `h_encaps_red_…`: one behavior each, as far as Linux has it. (It has no USP and no USD, PSP only
 //! for End, and End.DT4 and End.DT46 only with a VRF device.) Whatever Linux does, Sidewinder's side
 //! of an intended difference must be what a model written from the RFCs (`src/differential/rfc.rs`)
@@ -78,6 +78,7 @@ compare! {
     un Subject::UN;
     ua Subject::UA;
     un_and_ua Subject::UNUA;
+    end_b6_encaps Subject::EndB6Encaps;
     end_dx6 Subject::EndDx6;
     end_dx4 Subject::EndDx4;
     end_dt6 Subject::EndDt6;

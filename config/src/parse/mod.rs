@@ -18,7 +18,8 @@ use crate::item::{
     At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
 };
 use crate::model::{
-    Config, Domain, FlowLabel, Interface, Poll, Router, RouterId, Steer, Table, ZeroCopy,
+    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, Steer, Table,
+    ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -37,8 +38,10 @@ pub(crate) struct Facts {
     pub(crate) neighbors: Vec<At<(IpAddr, String)>>,
     /// Interfaces that other sections name.
     pub(crate) interface_refs: Vec<At<String>>,
-    /// Policies that routes name.
+    /// Policies that routes and SIDs name.
     pub(crate) policy_refs: Vec<At<String>>,
+    /// What SIDs that name a policy want its behavior to be.
+    pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.
     pub(crate) first_segs: Vec<At<Ipv6Addr>>,
     /// Names of nodes.
@@ -91,7 +94,9 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         if !item.has("source") && !encap_source_given {
             without_source.push(item.header());
         }
-        policies.extend(segments::policy(&item, router.encap_source, &mut facts));
+        let (policy, bound) = segments::policy(&item, router.encap_source, &mut facts);
+        policies.extend(policy);
+        sids.extend(bound);
     }
     report_without_source(top, without_source);
     let mut routes = Vec::new();
@@ -159,6 +164,7 @@ fn router(item: &Item<'_>) -> Router {
             .unwrap_or_default(),
         icmp_source: item.get("icmp-source", read::ipv6_global).or(encap_source),
         icmp_rate: item.get("icmp-rate", read::number(0..=u32::MAX)).unwrap_or(default.icmp_rate),
+        o_flag: item.get("o-flag", read::word(OFlag::WORDS)).unwrap_or_default(),
         poll: item.get("poll", read::word(Poll::WORDS)).unwrap_or_default(),
         socket: item.get("socket", read::socket_path).unwrap_or(default.socket),
         metrics: item.get("metrics", read::socket_addr),

@@ -86,6 +86,8 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
     let nh4 = item.get("nh4", read::ipv4_unicast);
     let interface = interface_ref(item, facts);
     let table = item.get("table", read::table);
+    let policy = item.get_at("policy", read::name);
+    facts.policy_refs.extend(policy.clone());
     let listed = flavors(item);
     let has = |name| listed.iter().any(|flavor| flavor.value == name);
     let flavors =
@@ -107,8 +109,14 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
     if takes(endpoint.value, "interface") {
         report_link_local(item, nh6.as_ref());
     }
-    let params = Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table };
+    let name = policy.map(|policy| policy.value);
+    let params =
+        Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table, policy: name.clone() };
     let behavior = (endpoint.value.build)(params)?;
+    if let Some(name) = name {
+        let wanted = (name, behavior.clone());
+        facts.bindings.push(At { value: wanted, span: endpoint.span });
+    }
     let structure = divided.map(|(_, structure)| structure);
     if flavors.next_csid && structure.is_none() {
         return None;
@@ -253,21 +261,31 @@ fn no_behavior(value: Value<'_>, named: &Named, names: &[&'static str]) -> Diagn
     value.error(format!("unknown behavior `{text}`"), label)
 }
 
-/// `encap_source` is the router's.
+/// A policy, and the SID that stands for it. `encap_source` is the router's.
 pub(super) fn policy(
     item: &Item<'_>,
     encap_source: Option<Ipv6Addr>,
     facts: &mut Facts,
-) -> Option<Policy> {
+) -> (Option<Policy>, Option<LocalSid>) {
     let name = item.require("name", "\"to-r3\"", read::name);
     facts.policies.extend(name.clone());
     let behavior = item.require("behavior", "\"H.Encaps\"", headend);
-    if let Some(bsid) = item.value("bsid") {
-        item.push(
-            bsid.error("`bsid` is not supported by this version", "")
-                .help("remove the key; routes steer packets into a policy by its name"),
-        );
-    }
+    let bsid = item.get_at("bsid", read::sid);
+    facts.sids.extend(bsid.clone());
+    let bound = bsid.zip(name.clone()).zip(behavior.clone()).map(|((bsid, name), behavior)| {
+        let behavior = behavior.value.binding(name.value);
+        LocalSid { sid: bsid.value, behavior, flavors: Flavors::default(), structure: None }
+    });
+    (read_policy(item, name, behavior, encap_source, facts), bound)
+}
+
+fn read_policy(
+    item: &Item<'_>,
+    name: Option<At<String>>,
+    behavior: Option<At<Headend>>,
+    encap_source: Option<Ipv6Addr>,
+    facts: &mut Facts,
+) -> Option<Policy> {
     let source = item.get("source", read::ipv6_global).or(encap_source);
     let lists = lists(item);
     if let Some(behavior) = &behavior {

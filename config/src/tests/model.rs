@@ -30,6 +30,7 @@ fn every_setting_of_router_and_interface() {
         encap-flow-label = "copy"
         icmp-source = "fc00:0:1::2"
         icmp-rate = 0
+        o-flag = "copy"
         poll = "busy"
         socket = "/run/r1.sock"
         metrics = "[::1]:9117"
@@ -52,6 +53,7 @@ fn every_setting_of_router_and_interface() {
             encap_flow_label: FlowLabel::Copy,
             icmp_source: "fc00:0:1::2".parse().ok(),
             icmp_rate: 0,
+            o_flag: OFlag::Copy,
             poll: Poll::Busy,
             socket: "/run/r1.sock".into(),
             metrics: "[::1]:9117".parse().ok(),

@@ -12,7 +12,7 @@
 //! treated as without the flavor.
 //!
 //! What the functions here are given comes after the shift: section 4.1.1 looks up again, 4.1.2 goes
-//! to an adjacency, 4.1.3 looks up in a table. The decapsulations have the flavor too, but nothing to
+//! to an adjacency, 4.1.3 looks up in a table, 4.1.4 is in [`binding`](super::binding). The decapsulations have the flavor too, but nothing to
 //! shift: they are the last of their container.
 
 use super::{Flavors, end};
@@ -42,7 +42,7 @@ pub struct Layout {
 impl Layout {
     /// The layout as masks.
     #[inline(always)]
-    const fn shift(self) -> Shift {
+    pub(super) const fn shift(self) -> Shift {
         let argument_at = self.block_bits as u32 + self.csid_bits as u32;
         Shift {
             block: !low(128 - self.block_bits as u32),
@@ -59,7 +59,7 @@ const fn low(bits: u32) -> u128 {
 
 /// What the shift of an argument takes.
 #[derive(Debug, Clone, Copy)]
-struct Shift {
+pub(super) struct Shift {
     /// The bits that stay.
     block: u128,
     /// The bits that move.
@@ -112,7 +112,7 @@ pub fn end_t(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
 
 /// RFC 9800, section 4.1.1, S01 to S07. `false`: the argument is 0, and nothing was changed.
 #[inline(always)]
-fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
+pub(super) fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
     let Some(next) = shift.next(packet.meta.key) else { return Ok(false) };
     let header = packet
         .array_mut::<{ ipv6::HEADER_LEN }>(0)
@@ -133,7 +133,7 @@ fn advance(packet: &mut Packet<'_>, shift: Shift) -> Result<bool, Verdict> {
 
 /// The end of the container: RFC 8986, with the other flavors (RFC 9800, section 4.1.7).
 #[inline(never)]
-fn base(
+pub(super) fn base(
     packet: &mut Packet<'_>,
     sid: &Sid,
     fib: &Fib,

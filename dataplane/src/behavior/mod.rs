@@ -12,6 +12,7 @@ use crate::{
     wire::ext::{ByHeaders, Headers},
 };
 
+pub mod binding;
 pub mod csid;
 pub mod decap;
 pub mod end;
@@ -38,6 +39,10 @@ pub enum Behavior {
     EndDt4,
     /// Section 4.8.
     EndDt46,
+    /// Section 4.13.
+    EndB6Encaps,
+    /// Section 4.14.
+    EndB6EncapsRed,
 }
 
 /// What a behavior does to packets for one SID.
@@ -78,7 +83,7 @@ macro_rules! each {
 }
 
 /// The behaviors, in the order of [`Behavior`].
-pub static TABLE: [Row; 8] = [
+pub static TABLE: [Row; 10] = [
     row(Behavior::End, "End", 1, Some(28), each!(end::end), csid(43, Some(47), csid::end)),
     row(Behavior::EndX, "End.X", 5, Some(32), each!(end::end_x), csid(52, Some(56), csid::end_x)),
     row(Behavior::EndT, "End.T", 9, Some(36), each!(end::end_t), csid(85, Some(89), csid::end_t)),
@@ -87,6 +92,8 @@ pub static TABLE: [Row; 8] = [
     decapsulation(Behavior::EndDt6, "End.DT6", 18, 62, each!(decap::end_dt6)),
     decapsulation(Behavior::EndDt4, "End.DT4", 19, 63, each!(decap::end_dt4)),
     decapsulation(Behavior::EndDt46, "End.DT46", 20, 64, each!(decap::end_dt46)),
+    binding(Behavior::EndB6Encaps, "End.B6.Encaps", 14, 93),
+    binding(Behavior::EndB6EncapsRed, "End.B6.Encaps.Red", 27, 94),
 ];
 
 const fn row(
@@ -113,6 +120,17 @@ const fn decapsulation(
     act: Act,
 ) -> Row {
     row(behavior, name, code_point, None, act, csid(code_point_csid, None, act))
+}
+
+/// A behavior that steers into a policy: which of them is the policy's matter.
+const fn binding(
+    behavior: Behavior,
+    name: &'static str,
+    code_point: u16,
+    code_point_csid: u16,
+) -> Row {
+    let with_csid = csid(code_point_csid, None, binding::end_b6_encaps_csid);
+    row(behavior, name, code_point, None, binding::end_b6_encaps, with_csid)
 }
 
 impl Behavior {
@@ -245,6 +263,10 @@ mod tests {
             (Behavior::EndDt6, csid(Flavors::NONE), 62),
             (Behavior::EndDt4, csid(Flavors::NONE), 63),
             (Behavior::EndDt46, csid(Flavors::NONE), 64),
+            (Behavior::EndB6Encaps, Flavors::NONE, 14),
+            (Behavior::EndB6EncapsRed, Flavors::NONE, 27),
+            (Behavior::EndB6Encaps, csid(Flavors::NONE), 93),
+            (Behavior::EndB6EncapsRed, csid(Flavors::NONE), 94),
         ] {
             assert_eq!(behavior.code_point(flavors), code_point, "{behavior:?} {flavors:?}");
         }

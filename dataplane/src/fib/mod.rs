@@ -40,6 +40,8 @@ pub struct Sid {
     pub group: GroupId,
     /// Table of End.T and End.DT*.
     pub table: TableIndex,
+    /// Policy of End.B6.Encaps and End.B6.Encaps.Red.
+    pub policy: PolicyId,
     /// Packets and bytes the behavior was applied to.
     pub counters: Arc<PacketCounters>,
 }

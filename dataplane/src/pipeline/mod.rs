@@ -9,7 +9,8 @@
 //! - [`run`]: those of them that one entry applies to, acted on together;
 //! - [`forward`]: hop limit, MTU, adjacency, Ethernet header;
 //! - [`ends`]: packets for the host, answers, drops;
-//! - [`departures`]: the packets that leave, port by port.
+//! - [`departures`]: the packets that leave, port by port;
+//! - [`observe`]: where a trace looks on. Without one, nothing of it is there.
 
 use std::sync::Arc;
 
@@ -24,13 +25,15 @@ use crate::{
     frame::{BURST, Burst, FreeList},
     packet::{Meta, Packet},
     port::{Punt, Umem},
-    verdict::{Reason, Verdict},
+    trace::{Order, Session},
+    verdict::{Fate, Reason, Verdict},
 };
 
 mod departures;
 mod ends;
 mod forward;
 pub(crate) mod ip;
+mod observe;
 mod parse;
 mod pending;
 mod run;
@@ -40,6 +43,7 @@ pub use run::Run;
 use departures::{Departures, Ports};
 use ends::Ends;
 use forward::Forwarder;
+use observe::{Nobody, Observer, View, Watch};
 use pending::Pending;
 use run::Others;
 
@@ -64,6 +68,9 @@ pub struct Pipeline {
     ends: Ends,
     worker: usize,
     counters: Arc<CachePadded<WorkerCounters>>,
+    /// Whether somebody looks on: what is asked once a burst.
+    is_watched: bool,
+    watch: Watch,
 }
 
 /// What a worker lends the pipeline for a burst.
@@ -89,10 +96,20 @@ impl Pipeline {
             departures: Departures::default(),
             out: (0..ports).map(|_| Burst::new()).collect(),
             room: vec![CachePadded::new(BURST); ports].into(),
-            ends: Ends::new(Arc::clone(&counters)),
+            ends: Ends::default(),
             worker,
             counters,
+            is_watched: false,
+            watch: Watch::default(),
         }
+    }
+
+    /// Has a session look on, or ends one, from the next burst on. What was on before is given back:
+    /// its memory is the control thread's.
+    pub fn watch(&mut self, order: Order) -> Option<Box<Session>> {
+        let ended = self.watch.set(order);
+        self.is_watched = !self.watch.is_empty();
+        ended
     }
 
     /// Processes the packets that came in by a port. `burst` is empty afterwards: each packet is
@@ -104,24 +121,66 @@ impl Pipeline {
         burst: &mut Burst,
         context: &mut Context<'_, U>,
     ) {
+        if self.is_watched {
+            return self.process_watched(ingress, burst, context);
+        }
+        self.work(ingress, burst, context, &mut Nobody);
+    }
+
+    /// The same, while somebody looks on.
+    #[cold]
+    #[inline(never)]
+    fn process_watched<U: Punt>(
+        &mut self,
+        ingress: PortIndex,
+        burst: &mut Burst,
+        context: &mut Context<'_, U>,
+    ) {
+        let mut watch = std::mem::take(&mut self.watch);
+        self.work(ingress, burst, context, &mut watch);
+        watch.commit();
+        self.watch = watch;
+    }
+
+    /// What both do: the same code, compiled once with an observer and once without.
+    #[inline(always)]
+    fn work<U: Punt, O: Observer>(
+        &mut self,
+        ingress: PortIndex,
+        burst: &mut Burst,
+        context: &mut Context<'_, U>,
+        observer: &mut O,
+    ) {
         self.ends.begin();
         self.departures.begin();
-        self.parse(ingress, burst, context);
+        observer.received(self.worker, ingress, burst, context.umem);
+        self.parse(ingress, burst, context, observer);
         for _ in 0..MAX_PASSES {
             if self.pending.is_empty() {
                 break;
             }
             self.pending.look_up(context.fib);
+            observer.looked_up(&self.view(burst, context.umem, context.fib));
             self.act(burst, context.umem, context.fib);
+            observer.acted(&self.view(burst, context.umem, context.fib));
             if !self.others.is_empty() {
-                self.settle(burst, context);
+                self.settle(burst, context, observer);
             }
         }
-        for _ in 0..self.pending.len() {
+        for place in 0..self.pending.len() {
             self.counters.count_drop(Reason::TooManyPasses);
+            observer.ended(self.pending.index(place), Fate::Dropped(Reason::TooManyPasses));
         }
+        observer.leaving(&self.view(burst, context.umem, context.fib));
         let mut ports = Ports { out: &mut self.out, room: &mut self.room, free: context.free };
-        self.departures.finish(burst, &self.metas, &mut ports, &self.counters);
+        self.departures.finish(burst, &self.metas, &mut ports, &self.counters, observer);
+    }
+
+    /// What there is to be seen between two steps.
+    #[inline(always)]
+    fn view<'a>(&'a self, burst: &'a Burst, umem: &'a Umem, fib: &'a Fib) -> View<'a> {
+        let Self { metas, pending, others, .. } = self;
+        View { burst, umem, fib, metas, pending, others }
     }
 
     /// Does what the entries of a pass say. Who needs another look-up is pending again.
@@ -137,6 +196,7 @@ impl Pipeline {
             others: &mut self.others,
             places: 0..0,
             bytes: 0,
+            worker: self.worker,
         };
         let mut place = 0;
         while place < count {
@@ -157,15 +217,27 @@ impl Pipeline {
 
     /// Carries out the verdicts on packets of the pass that are unlike most.
     #[inline(never)]
-    fn settle<U: Punt>(&mut self, burst: &mut Burst, context: &mut Context<'_, U>) {
+    fn settle<U: Punt>(
+        &mut self,
+        burst: &mut Burst,
+        context: &mut Context<'_, U>,
+        observer: &mut impl Observer,
+    ) {
         for (index, verdict) in self.others.drain(..) {
             let index = usize::from(index);
             let Some(buf) = burst.get(index) else { continue };
             let meta = &mut self.metas[index % BURST];
             let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
-            if self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
-                self.departures.reply();
-                self.pending.push(index, packet.meta);
+            match self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
+                Some(fate) => {
+                    observer.ended(index, fate);
+                    self.counters.count(fate);
+                }
+                None => {
+                    observer.answered(index, &packet);
+                    self.departures.reply();
+                    self.pending.push(index, packet.meta);
+                }
             }
         }
     }

@@ -39,12 +39,19 @@ pub struct Run<'a> {
     pub(super) places: Range<usize>,
     /// Bytes of all of them, as they were before the behavior.
     pub(super) bytes: u64,
+    /// The worker that does it.
+    pub(super) worker: usize,
 }
 
 impl Run<'_> {
     /// How many packets there are.
     pub fn packets(&self) -> usize {
         self.places.len()
+    }
+
+    /// The number of the worker that does it, for counters.
+    pub fn worker(&self) -> usize {
+        self.worker
     }
 
     /// Does the same to every packet, and what the verdict on it says.

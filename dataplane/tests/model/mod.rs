@@ -89,6 +89,8 @@ struct Endpoint {
 enum Then {
     Table(usize),
     Port(usize),
+    /// Into the policy that these networks are steered into.
+    Policy(u16),
 }
 
 const END: Endpoint = Endpoint { psp: false, usd: false, csid: None, then: Then::Table(0) };
@@ -117,6 +119,14 @@ fn lookup(table: usize, destination: u128) -> Entry {
         return Entry::End(Endpoint { csid: Some(16), then: Then::Port(1), ..END });
     } else if csid(48, 0xc7, 0) {
         return Entry::End(Endpoint { csid: Some(16), then: Then::Table(1), ..END });
+    }
+    let binding = |network| Endpoint { then: Then::Policy(network), ..END };
+    if csid(48, 0xb0, 0) {
+        return Entry::End(Endpoint { csid: Some(16), ..binding(0xd) });
+    } else if full(sid(0xb0)) {
+        return Entry::End(binding(0xd));
+    } else if full(sid(0xb1)) {
+        return Entry::End(binding(0xe));
     }
     if full(sid(0xe0)) {
         Entry::End(END)
@@ -222,6 +232,11 @@ impl Packet {
             }
         };
         match (step, end.then) {
+            // RFC 8986, section 4.13, S15 to S18.
+            (Step::Onward, Then::Policy(network)) => match lookup(0, host(network, 0)) {
+                Entry::Encap { segs, reduced } => self.encap(&segs, reduced),
+                _ => unreachable!(),
+            },
             (Step::Onward, Then::Port(port)) => Step::To(port),
             (Step::Onward, Then::Table(table)) => {
                 self.table = table;

@@ -80,12 +80,14 @@ pub fn functions() -> Vec<(u16, Behavior, Flavors)> {
         (0xd2, Behavior::EndDt6, Flavors::NONE),
         (0xd3, Behavior::EndDt4, Flavors::NONE),
         (0xd4, Behavior::EndDt46, Flavors::NONE),
+        (0xb0, Behavior::EndB6Encaps, Flavors::NONE),
+        (0xb1, Behavior::EndB6EncapsRed, Flavors::NONE),
     ])
     .collect()
 }
 
 /// SIDs with NEXT-CSID in the block fc00:0::/32, with their lengths: uN, uN with PSP and USD, uA as a
-/// local C-SID and behind the node's, End.T, uDT6.
+/// local C-SID and behind the node's, End.T, uDT6, End.B6.Encaps.
 pub fn csids() -> Vec<(u128, u8, Behavior, Flavors)> {
     let psp_usd = Flavors::PSP.with(Flavors::USD);
     [
@@ -96,6 +98,7 @@ pub fn csids() -> Vec<(u128, u8, Behavior, Flavors)> {
         (segment(0xc7, 0), 48, Behavior::EndT, Flavors::NONE),
         (segment(0x1c, 0xd6), 64, Behavior::EndDt6, Flavors::NONE),
         (segment(0xd6, 0), 48, Behavior::EndDt6, Flavors::NONE),
+        (segment(0xb0, 0), 48, Behavior::EndB6Encaps, Flavors::NONE),
     ]
     .map(|(address, len, behavior, flavors)| {
         (address, len, behavior, flavors.with(Flavors::NEXT_CSID))
@@ -190,6 +193,7 @@ fn fib(flow_label: FlowLabel) -> Writer {
             csid: Layout { block_bits: 32, csid_bits: prefix_len.saturating_sub(32) },
             group: 1,
             table,
+            policy: if behavior == Behavior::EndB6EncapsRed { 2 } else { 1 },
             counters: PacketCounters::new(1),
         };
         route(&mut writer, 0, address, prefix_len, Entry::local(index as u32));

@@ -116,6 +116,13 @@ impl FirstHops {
         self.behind.get(&(lan, node)).map(|set| &set[..])
     }
 
+    /// Where first hops are in another list; `None` for those that are not.
+    pub(super) fn places_in(&self, other: &Self) -> Vec<Option<usize>> {
+        let places: HashMap<&FirstHop, usize> =
+            other.list.iter().enumerate().map(|(place, hop)| (hop, place)).collect();
+        self.list.iter().map(|hop| places.get(hop).copied()).collect()
+    }
+
     /// The first hops of a set.
     pub(super) fn resolve(&self, set: &[u64]) -> Arc<[FirstHop]> {
         let is_in = |place: &usize| set.get(place / 64).is_some_and(|w| w >> (place % 64) & 1 == 1);

@@ -64,7 +64,7 @@ async fn respond(mut stream: TcpStream, commands: mpsc::Sender<Command>) {
 
 async fn ask(commands: &mpsc::Sender<Command>, what: What) -> Option<Vec<Value>> {
     let (reply, answer) = oneshot::channel();
-    commands.send(Command { request: Request::Show { what }, reply }).await.ok()?;
+    commands.send(Command { request: Request::Show { what }, reply, listener: None }).await.ok()?;
     match answer.await.ok()?.ok()? {
         Value::Array(items) => Some(items),
         _ => None,

@@ -131,6 +131,12 @@ pub struct Sid {
     /// The table, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// The policy, of those that stand for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The policy's segments, first to last, if it has one list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segs: Vec<String>,
     /// Packets.
     pub packets: u64,
     /// Bytes.
@@ -388,6 +394,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
         .map(|(Key { prefix, .. }, sid)| {
             let flavors = static_::flavors(sid.said.flavors);
             let hop = static_::hop(&sid.said.behavior);
+            let policy = static_::policy(&sid.said.behavior);
             let Traffic { packets, bytes } = sid.counters.get();
             Sid {
                 sid: match prefix.prefix_len() {
@@ -403,11 +410,21 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 interface: interface_of(&sid.said.behavior),
                 table: static_::table(&sid.said.behavior)
                     .map(|table| sidewinder_config::Table(table).to_string()),
+                policy: policy.map(Into::into),
+                segs: policy.map(|name| only_list(daemon, name)).unwrap_or_default(),
                 packets,
                 bytes,
             }
         })
         .collect()
+}
+
+/// The segments of a policy that has one list.
+fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
+    match daemon.control.policies.get(name).map(|policy| &*policy.said.lists) {
+        Some([list]) => list.segs.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn interface_of(behavior: &Behavior) -> Option<String> {
@@ -548,7 +565,7 @@ pub fn drops(daemon: &Daemon) -> Vec<Drops> {
         .collect()
 }
 
-fn mac(mac: [u8; 6]) -> String {
+pub(crate) fn mac(mac: [u8; 6]) -> String {
     let [a, b, c, d, e, f] = mac;
     format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }

@@ -165,7 +165,7 @@ fn sids(sids: &[Sid]) -> Table {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
             (Some(hop), None, _) => format!("via {hop}"),
             (_, _, Some(number)) => format!("table {number}"),
-            _ => String::new(),
+            _ => sid.policy.as_ref().map(|name| format!("policy {name}")).unwrap_or_default(),
         };
         table.row([
             sid.sid.clone(),
@@ -417,6 +417,9 @@ fn iproute2_line(sid: &Sid) -> String {
         let flavors = flavors.join(",");
         return format!("# {address}: Linux has no {behavior} with flavors {flavors}");
     };
+    if behavior == "End.B6.Encaps.Red" || (behavior == "End.B6.Encaps" && sid.segs.is_empty()) {
+        return format!("# {address}: Linux has no {behavior} with reduced or several lists");
+    }
     let number = |name: &Option<String>| match name.as_deref() {
         Some("main") | None => "254".to_owned(),
         Some("local") => "255".to_owned(),
@@ -428,6 +431,7 @@ fn iproute2_line(sid: &Sid) -> String {
         ("End.DX4", Some(hop)) => line += &format!(" nh4 {hop}"),
         (_, Some(hop)) => line += &format!(" nh6 {hop}"),
         ("End.T" | "End.DT6", _) => line += &format!(" table {}", number(&sid.table)),
+        ("End.B6.Encaps", _) => line += &format!(" srh segs {}", sid.segs.join(",")),
         ("End.DT4" | "End.DT46", _) => line += &format!(" vrftable {}", number(&sid.table)),
         _ => {}
     }
@@ -470,6 +474,8 @@ mod tests {
             next_hop: None,
             interface: None,
             table: None,
+            policy: None,
+            segs: Vec::new(),
             packets: 0,
             bytes: 0,
         }
@@ -525,6 +531,16 @@ mod tests {
         assert_eq!(
             line(&udt6),
             "ip -6 route add fc00:0:1:e:: encap seg6local action End.DT6 table 254 dev lo"
+        );
+        let bound = Sid {
+            policy: Some("to-r3".into()),
+            segs: vec!["fc00:0:2:e::".into(), "fc00:0:3:e::".into()],
+            ..sid("End.B6.Encaps", &[])
+        };
+        assert_eq!(
+            line(&bound),
+            "ip -6 route add fc00:0:1:e:: encap seg6local action End.B6.Encaps \
+             srh segs fc00:0:2:e::,fc00:0:3:e:: dev lo"
         );
         let odd = Sid { structure: structure(12, 0), ..un };
         assert!(line(&odd).starts_with("# fc00:0:1::/48: Linux has no End"), "{}", line(&odd));

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sidewinder_config::Config;
+use sidewinder_config::{Config, OFlag};
 use sidewinder_dataplane::port::tun::Tun;
+use sidewinder_dataplane::trace::Tap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -15,8 +17,10 @@ use tracing::{error, info, warn};
 use super::host::{Wish, Wishes};
 use super::rib::{Routes, Source};
 use super::steering::Steering;
+use super::trace::Tracing;
 use super::workers::{self, Running};
 use super::{Control, Difference, startup};
+use crate::api::trace::{Ask, Listener};
 use crate::api::{self, Command, Metrics};
 use crate::kernel::{Event, Extent, Kernel};
 use crate::source::kernel::{Doubts, Mirror};
@@ -51,6 +55,7 @@ pub struct Daemon {
     solicited: BTreeMap<(u32, IpAddr), Instant>,
     wanted: BTreeSet<(u32, IpAddr)>,
     commands: mpsc::Receiver<Command>,
+    tracing: Tracing,
     /// The control socket's file goes with it.
     _server: api::Server,
 }
@@ -153,6 +158,7 @@ impl Daemon {
             solicited: BTreeMap::new(),
             wanted: BTreeSet::new(),
             commands,
+            tracing: Tracing::default(),
             _server: server,
         };
         daemon.settle().await;
@@ -202,6 +208,9 @@ impl Daemon {
                 Some(command) = self.commands.recv() => self.answer(command).await,
                 wishes = self.wishes.next() => self.solicit(&wishes),
                 _ = retry.tick() => self.retry(),
+                () = self.tracing.tick() => if self.tracing.look(&self.control) {
+                    self.wake();
+                },
             }
         }
     }
@@ -246,7 +255,7 @@ impl Daemon {
     }
 
     async fn answer(&mut self, command: Command) {
-        let Command { request, reply } = command;
+        let Command { request, reply, listener } = command;
         let result = match request {
             api::Request::Show { what } => api::show::show(self, what),
             api::Request::Draw { format } => Ok(self.link_state.draw(format).into()),
@@ -254,9 +263,31 @@ impl Daemon {
                 Ok(difference) => serde_json::to_value(difference).map_err(Into::into),
                 Err(error) => Err(error),
             },
+            api::Request::Trace(ask) => self.trace(&ask, listener),
         };
         // A client that has gone does not want to know.
         let _ = reply.send(result.map_err(|error| format!("{error:#}")));
+    }
+
+    /// Has the workers look on.
+    fn trace(
+        &mut self,
+        ask: &Ask,
+        listener: Option<Listener>,
+    ) -> anyhow::Result<serde_json::Value> {
+        let listener = listener.context("nobody listens")?;
+        self.tracing.begin(&self.control, self.taps(), ask, listener)?;
+        self.wake();
+        Ok(serde_json::Value::Null)
+    }
+
+    fn taps(&self) -> Vec<Arc<Tap>> {
+        self.workers.iter().map(|worker| Arc::clone(&worker.tap)).collect()
+    }
+
+    /// Ends the workers' sleep: there is something to take.
+    fn wake(&self) {
+        self.workers.iter().for_each(|worker| worker.handle.wake());
     }
 
     /// Reads the file again and applies the difference as one change. A bad file changes nothing.
@@ -354,11 +385,13 @@ impl Daemon {
 
     /// Brings workers, XDP maps and the kernel's neighbour table in line with what is known.
     async fn settle(&mut self) {
+        let copies = self.control.config.router.o_flag == OFlag::Copy;
+        self.tracing.copy(copies, &self.taps());
         while !self.control.publish() {
-            self.workers.iter().for_each(|worker| worker.handle.wake());
+            self.wake();
             tokio::time::sleep(RETRY).await;
         }
-        self.workers.iter().for_each(|worker| worker.handle.wake());
+        self.wake();
         if let Err(error) = self.steering.follow(&mut self.control) {
             error!("packets may go to the wrong place: {error:#}");
         }

@@ -29,6 +29,7 @@ pub mod rib;
 pub mod sids;
 pub mod startup;
 pub mod steering;
+pub mod trace;
 pub mod workers;
 
 #[cfg(test)]
@@ -173,8 +174,7 @@ impl Control {
             settings: old.router != config.router
                 || old.sources != config.sources
                 || old.interfaces != config.interfaces
-                || old.locators != config.locators
-                || old.sources != config.sources,
+                || old.locators != config.locators,
         };
         self.config = config;
         self.configured = Instant::now();

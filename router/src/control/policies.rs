@@ -14,6 +14,7 @@ use sidewinder_dataplane::fib::{self, Change};
 
 use super::Control;
 use super::rib::Key;
+use crate::source::static_;
 
 /// A policy that workers know.
 #[derive(Debug)]
@@ -42,8 +43,11 @@ impl Control {
         self.apply_policies();
         let routes = self.config.routes.iter();
         let steered = routes.filter(|route| matches!(route.action, RouteAction::Policy(_)));
-        let keys = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
-        self.rib.touch(keys);
+        let steered = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
+        let sids = self.config.sids.iter();
+        let binding = sids.filter(|sid| static_::policy(&sid.behavior).is_some());
+        let binding = binding.map(|sid| Key { table: Key::MAIN, prefix: sid.sid.into() });
+        self.rib.touch(steered.chain(binding));
     }
 
     /// Why a list that names nodes has no segments.
@@ -72,9 +76,20 @@ impl Control {
         (!policy.lists.is_empty()).then_some(policy)
     }
 
+    /// The index of the policy of this name.
+    pub(super) fn policy_id(&self, name: &str) -> Option<PolicyId> {
+        self.policies.get(name).map(|policy| policy.id)
+    }
+
+    /// The policy with this index, as workers know it.
+    pub(super) fn policy_with(&self, id: PolicyId) -> Option<&Policy> {
+        let mut known = self.policies.values().chain(self.inline.values());
+        known.find(|policy| policy.id == id).map(|policy| &*policy.said)
+    }
+
     /// The entry of the policy of this name.
     pub(super) fn policy(&self, name: &str) -> Option<Entry> {
-        self.policies.get(name).map(|policy| Entry::encap(policy.id))
+        self.policy_id(name).map(Entry::encap)
     }
 
     /// The entry of a policy that a route carries itself. To be [released](Self::release_inline).

@@ -55,6 +55,11 @@ impl Compiled {
 }
 
 impl Control {
+    /// What workers know a prefix to lead to.
+    pub(super) fn entry_of(&self, key: &Key) -> Option<Entry> {
+        self.routes.get(key).map(|route| route.entry)
+    }
+
     /// Brings the FIB's routes up to date with the RIB.
     pub fn reconcile(&mut self) {
         while self.rib.is_dirty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use sidewinder_config::LocalSid;
 use sidewinder_dataplane::counters::PacketCounters;
-use sidewinder_dataplane::fib::entry::{Entry, GroupId, SidId};
+use sidewinder_dataplane::fib::entry::{Entry, GroupId, PolicyId, SidId};
 use sidewinder_dataplane::fib::{self, Change};
 
 use super::Control;
@@ -22,6 +22,7 @@ pub struct InstalledSid {
     /// Whose word it is.
     pub source: Source,
     group: Option<GroupId>,
+    policy: Option<PolicyId>,
     /// Packets and bytes.
     pub counters: Arc<PacketCounters>,
 }
@@ -49,8 +50,15 @@ impl Control {
             self.nexthops.acquire(members, &self.ports, &mut self.writer)
         });
         let table = static_::table(&said.behavior).map_or(0, |table| self.table(table));
+        let policy = static_::policy(&said.behavior);
+        let id_of_policy = policy.and_then(|name| self.policy_id(name));
+        if policy.is_some() && id_of_policy.is_none() {
+            standing = Standing::PolicyUnresolved;
+        }
         let old = self.sids.remove(&key);
-        let unchanged = old.as_ref().is_some_and(|old| old.said == *said && old.group == group);
+        let unchanged = old.as_ref().is_some_and(|old| {
+            old.said == *said && old.group == group && old.policy == id_of_policy
+        });
         let (id, counters) = match old {
             Some(old) => {
                 old.group.into_iter().for_each(|group| self.nexthops.release(group));
@@ -75,11 +83,13 @@ impl Control {
                 csid: static_::csid(said.structure),
                 group: group.unwrap_or(0),
                 table,
+                policy: id_of_policy.unwrap_or(PolicyId::MAX),
                 counters: Arc::clone(&counters),
             };
             self.writer.stage(Change::Sid(id, Some(sid)));
         }
-        let installed = InstalledSid { id, said: Arc::clone(said), source, group, counters };
+        let said = Arc::clone(said);
+        let installed = InstalledSid { id, said, source, group, policy: id_of_policy, counters };
         self.sids.insert(key, installed);
         Some((Entry::local(id), standing))
     }

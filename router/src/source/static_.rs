@@ -51,6 +51,8 @@ pub fn behavior(said: &Said) -> Behavior {
         Said::EndDt6 { .. } => Behavior::EndDt6,
         Said::EndDt4 { .. } => Behavior::EndDt4,
         Said::EndDt46 { .. } => Behavior::EndDt46,
+        Said::EndB6Encaps { .. } => Behavior::EndB6Encaps,
+        Said::EndB6EncapsRed { .. } => Behavior::EndB6EncapsRed,
     }
 }
 
@@ -84,6 +86,14 @@ pub fn hop(said: &Said) -> Option<Hop> {
         _ => return None,
     };
     Some(Hop { address, interface: interface.as_deref().map(Into::into), weight: 1 })
+}
+
+/// The name of a behavior's policy, of one that has one.
+pub fn policy(said: &Said) -> Option<&str> {
+    match said {
+        Said::EndB6Encaps { policy } | Said::EndB6EncapsRed { policy } => Some(policy),
+        _ => None,
+    }
 }
 
 /// The number of a behavior's table, of one that has one.

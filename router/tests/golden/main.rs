@@ -33,6 +33,7 @@ macro_rules! folders {
 
 folders! {
     end,
+    end_b6_encaps,
     end_dt4,
     end_dt46,
     end_dt6,

@@ -264,6 +264,8 @@ impl Way {
         }
         match self.subject {
             Subject::EndX | Subject::UA | Subject::UNUA => Send(2),
+            // RFC 8986, 4.13, S15 to S18: C-060.
+            Subject::EndB6Encaps => self.encapsulate(),
             Subject::EndT => {
                 self.table = "100";
                 LookUp

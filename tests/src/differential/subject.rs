@@ -43,6 +43,8 @@ pub enum Subject {
     UA,
     /// The same behind the node's compressed SID, both taken together.
     UNUA,
+    /// End.B6.Encaps with a policy of two segments.
+    EndB6Encaps,
     /// End.DX6 over out1.
     EndDx6,
     /// End.DX4 over out1.
@@ -81,7 +83,7 @@ pub enum Hop {
 
 impl Subject {
     /// Every subject that Linux has too.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Forward,
         Self::End,
         Self::EndPsp,
@@ -90,6 +92,7 @@ impl Subject {
         Self::UN,
         Self::UA,
         Self::UNUA,
+        Self::EndB6Encaps,
         Self::EndDx6,
         Self::EndDx4,
         Self::EndDt6,
@@ -111,7 +114,7 @@ impl Subject {
         match self {
             Self::Forward | Self::Encaps(_) | Self::EncapsRed(_) => Family::Transit,
             Self::End | Self::EndPsp | Self::EndX | Self::EndT => Family::Endpoint,
-            Self::UN | Self::UA | Self::UNUA => Family::Endpoint,
+            Self::UN | Self::UA | Self::UNUA | Self::EndB6Encaps => Family::Endpoint,
             Self::EndDx6 | Self::EndDx4 | Self::EndDt6 => Family::Decap,
         }
     }
@@ -173,6 +176,7 @@ impl Subject {
         const SEGMENTS: [&str; 3] = ["fc00:0:2:e::", "fc00:0:3:e::", "fc00:0:4:d6::"];
         match self {
             Self::Encaps(count) | Self::EncapsRed(count) => &SEGMENTS[..count],
+            Self::EndB6Encaps => &SEGMENTS[..2],
             _ => &[],
         }
     }
@@ -203,6 +207,9 @@ impl Subject {
             Self::EndT => local("End.T table 100"),
             Self::UN => csid("End"),
             Self::UA | Self::UNUA => csid("End.X nh6 fe80::c oif out1"),
+            Self::EndB6Encaps => {
+                local(&format!("End.B6.Encaps srh segs {}", self.segments().join(",")))
+            }
             // A link-local next hop without an interface would be looked up on in0: End.DX6 has no
             // `oif` in Linux. A /128 route leads the lookup to out1.
             Self::EndDx6 => local("End.DX6 nh6 fc00:c::2"),
@@ -241,6 +248,12 @@ impl Subject {
             Self::UA | Self::UNUA => {
                 csid("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\"")
             }
+            Self::EndB6Encaps => format!(
+                "[[policy]]\nname = \"far\"\nbehavior = \"H.Encaps\"\nsegs = {:?}\n\
+                 bsid = \"{}\"\n",
+                self.segments(),
+                self.target()
+            ),
             Self::EndDx6 => {
                 local("behavior = \"End.DX6\"\nnh6 = \"fc00:c::2\"\ninterface = \"out1\"")
             }
@@ -265,6 +278,7 @@ impl fmt::Display for Subject {
             Self::UN => f.write_str("uN"),
             Self::UA => f.write_str("uA"),
             Self::UNUA => f.write_str("uN+uA"),
+            Self::EndB6Encaps => f.write_str("End.B6.Encaps"),
             Self::EndDx6 => f.write_str("End.DX6"),
             Self::EndDx4 => f.write_str("End.DX4"),
             Self::EndDt6 => f.write_str("End.DT6"),

@@ -136,16 +136,48 @@ fn bsid() {
 [[policy]]
 name = "a"
 behavior = "H.Encaps"
-segs = ["fc00:0:2::"]
+segs = ["fc00:0:2:e::"]
 bsid = "fc00:0:1:b::"
+[[policy]]
+name = "b"
+behavior = "H.Encaps.Red"
+segs = ["fc00:0:2:e::"]
+bsid = "fc00:0:1:b::"
+[[sid]]
+sid = "fc00:0:1:b2::"
+behavior = "End.B6.Encaps"
+policy = "b"
+[[sid]]
+sid = "fc00:0:1:b3::"
+behavior = "End.B6.Encaps"
+policy = "c"
 "#), @r#"
-    error: `bsid` is not supported by this version
-      --> r1.toml:16:8
+    error: SID fc00:0:1:b:: is there twice
+      --> r1.toml:21:8
        |
     16 | bsid = "fc00:0:1:b::"
-       |        ^^^^^^^^^^^^^^
+       |        -------------- first here
+    ...
+    21 | bsid = "fc00:0:1:b::"
+       |        ^^^^^^^^^^^^^^ again here
        |
-       = help: remove the key; routes steer packets into a policy by its name
+       = help: remove or change one of them
+
+    error: End.B6.Encaps does not go with policy `b`
+      --> r1.toml:24:12
+       |
+    24 | behavior = "End.B6.Encaps"
+       |            ^^^^^^^^^^^^^^^ the policy is H.Encaps.Red
+       |
+       = help: write behavior = "End.B6.Encaps.Red", or change the policy's
+
+    error: there is no policy `c`
+      --> r1.toml:29:10
+       |
+    29 | policy = "c"
+       |          ^^^ no [[policy]] has this name
+       |
+       = help: add [[policy]] with name = "c"; this file has a and b
     "#);
 }
 

@@ -203,7 +203,7 @@ behavior = 5
     14 | behavior = "end.x"
        |            ^^^^^^^ did you mean "End.X"?
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
 
     error: unknown behavior `xyzzy`
       --> r1.toml:17:12
@@ -211,7 +211,7 @@ behavior = 5
     17 | behavior = "xyzzy"
        |            ^^^^^^^ not known
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
 
     error: `behavior` must be a name, in quotes
       --> r1.toml:20:12
@@ -219,7 +219,7 @@ behavior = 5
     20 | behavior = 5
        |            ^ a whole number
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -231,8 +231,7 @@ sid = "fc00:0:1:1::"
 behavior = "End.DX2"
 [[sid]]
 sid = "fc00:0:1:2::"
-behavior = "End.B6.Encaps"
-policy = "to-r3"
+behavior = "End.BM"
 "#), @r#"
     error: End.DX2 is not supported by this version
       --> r1.toml:14:12
@@ -240,15 +239,15 @@ policy = "to-r3"
     14 | behavior = "End.DX2"
        |            ^^^^^^^^^
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
 
-    error: End.B6.Encaps is not supported by this version
+    error: End.BM is not supported by this version
       --> r1.toml:17:12
        |
-    17 | behavior = "End.B6.Encaps"
-       |            ^^^^^^^^^^^^^^^
+    17 | behavior = "End.BM"
+       |            ^^^^^^^^
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -265,7 +264,7 @@ behavior = "H.Encaps"
     14 | behavior = "H.Encaps"
        |            ^^^^^^^^^^ not for [[sid]]
        |
-       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4 or End.DT46
+       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -355,6 +354,15 @@ flavors = ["PSP"]
        |          ^^^^^^^
        |
        = help: End takes `flavors`
+       = help: `policy` is for End.B6.Encaps and End.B6.Encaps.Red
+
+    error: there is no policy `to-r3`
+      --> r1.toml:16:10
+       |
+    16 | policy = "to-r3"
+       |          ^^^^^^^ no [[policy]] has this name
+       |
+       = help: add [[policy]] with name = "to-r3"
 
     error: End.DT6 does not take the flavor PSP
       --> r1.toml:21:12

@@ -157,6 +157,7 @@ impl Scenario {
                 csid: Layout { block_bits: 32, csid_bits: 16 },
                 group: 0,
                 table: 0,
+                policy: 0,
                 counters: PacketCounters::new(workers),
             };
             writer.stage(Change::Sid(0, Some(sid)));

@@ -19,7 +19,7 @@ mod sids;
 mod topology;
 mod trees;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +28,7 @@ use ipnet::IpNet;
 use sidewinder_config::{BgpLsSource, BgpSession, Config};
 use sidewinder_linkstate::bgp::session::{self, News};
 use sidewinder_linkstate::reason::Tally;
+use sidewinder_linkstate::spf::FirstHop;
 use sidewinder_linkstate::ted::{Changes, Event, Nlri, Ted};
 use sidewinder_linkstate::via;
 
@@ -37,7 +38,7 @@ use self::load::Load;
 use self::sids::Sids;
 use self::trees::{Own, Trees};
 use crate::control::Control;
-use crate::control::rib::{Key, Opinion, Source, Target};
+use crate::control::rib::{Hop, Key, Opinion, Source, Target};
 use crate::kernel::View;
 use crate::source::bgp_ls::{self, Feed, Message, Side};
 
@@ -61,6 +62,9 @@ pub struct LinkState {
     load: Load,
     /// Hops of routes that are on no interface of ours, by prefix.
     lost: HashSet<IpNet>,
+    /// Sessions whose end was taken notice of.
+    #[cfg(test)]
+    ended: u64,
     /// When what is stale is swept.
     sweep_at: Option<Instant>,
     damping: Damping,
@@ -197,6 +201,10 @@ impl LinkState {
     }
 
     fn down(&mut self, resumes: bool, now: Instant) {
+        #[cfg(test)]
+        {
+            self.ended += 1;
+        }
         self.mark(now);
         if !resumes || self.grace.is_zero() {
             self.sweep(now);
@@ -260,8 +268,12 @@ impl LinkState {
                 control.rib.announce(Source::LinkState, key(prefix), opinion(sid), began);
             }
         }
+        // Neighbors in the RIB are neighbors in memory.
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let mut known = Known::new();
         for prefix in prefixes {
-            self.apply_route(control, prefix, began);
+            self.apply_route(control, prefix, began, &mut known);
         }
         if all {
             control.rib.sweep_stale(Source::LinkState);
@@ -298,7 +310,13 @@ impl LinkState {
         matches!(prefix, IpNet::V6(prefix) if self.sids.local.contains_key(prefix))
     }
 
-    fn apply_route(&mut self, control: &mut Control, prefix: IpNet, now: Instant) {
+    fn apply_route(
+        &mut self,
+        control: &mut Control,
+        prefix: IpNet,
+        now: Instant,
+        known: &mut Known,
+    ) {
         if self.is_sid(&prefix) {
             return;
         }
@@ -307,14 +325,16 @@ impl LinkState {
             control.rib.withdraw(Source::LinkState, key(prefix));
             return;
         };
-        let mut hops: Vec<_> = route
-            .hops
-            .iter()
-            .filter_map(|hop| self.places.of(&self.ted, hop).hop(&prefix))
-            .collect();
-        // Two links to one address are one next hop.
-        hops.sort_unstable();
-        hops.dedup();
+        let family = matches!(prefix, IpNet::V4(_));
+        let hops = known.entry((Arc::as_ptr(&route.hops).cast(), family)).or_insert_with(|| {
+            let hops = route.hops.iter();
+            let mut hops: Vec<_> =
+                hops.filter_map(|hop| self.places.of(&self.ted, hop).hop(&prefix)).collect();
+            // Two links to one address are one next hop.
+            hops.sort_unstable();
+            hops.dedup();
+            hops.into()
+        });
         if hops.is_empty() {
             self.lost.insert(prefix);
             control.rib.withdraw(Source::LinkState, key(prefix));
@@ -323,7 +343,7 @@ impl LinkState {
         let opinion = Opinion {
             distance: Source::LinkState.distance(),
             metric: route.metric,
-            target: Target::Via(hops.into()),
+            target: Target::Via(Arc::clone(hops)),
         };
         control.rib.announce(Source::LinkState, key(prefix), opinion, now);
     }
@@ -364,6 +384,9 @@ impl LinkState {
     }
 }
 
+/// Next hops by the first hops of routes, which many share, and whether they are for IPv4.
+type Known = HashMap<(*const FirstHop, bool), Arc<[Hop]>>;
+
 fn key(prefix: IpNet) -> Key {
     Key { table: Key::MAIN, prefix }
 }
@@ -389,5 +412,7 @@ fn settings(bgp_ls: &BgpLsSource) -> bgp_ls::Settings {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,8 @@ skipped! {
     StructureUnknown = "structure-not-told",
     /// It leads to a neighbour, and the topology does not tell to which.
     NeighborUnknown = "neighbor-not-told",
+    /// It stands for a policy, and the topology does not tell for which.
+    PolicyUnknown = "policy-not-told",
     /// It leads to a neighbour that is on no interface of ours, or without an address.
     NextHopUnknown = "next-hop-unknown",
 }
@@ -143,6 +145,7 @@ fn local(
         Behavior::EndDt4 => config::Behavior::EndDt4 { table },
         Behavior::EndDt46 => config::Behavior::EndDt46 { table },
         Behavior::EndDx4 => return Err(Skipped::NeighborUnknown),
+        Behavior::EndB6Encaps | Behavior::EndB6EncapsRed => return Err(Skipped::PolicyUnknown),
     };
     let flavors = config::Flavors {
         psp: flavors.has(Flavors::PSP),

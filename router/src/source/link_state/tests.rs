@@ -88,13 +88,14 @@ fn view(addresses: &[(u32, &str)]) -> View {
     view
 }
 
-struct Test {
-    control: Control,
-    link_state: LinkState,
+/// The control thread's part that is about routes.
+pub(super) struct Test {
+    pub(super) control: Control,
+    pub(super) link_state: LinkState,
 }
 
 impl Test {
-    async fn new(text: &str, addresses: &[(u32, &str)]) -> Self {
+    pub(super) async fn new(text: &str, addresses: &[(u32, &str)]) -> Self {
         let (config, view) = (config(&format!("{FILE}{text}")), view(addresses));
         let control = Control::new(config, &view, 1);
         let mut test = Self { control, link_state: LinkState::default() };
@@ -124,11 +125,14 @@ impl Test {
     }
 
     /// Goes on until something is as it is to be.
-    async fn until(&mut self, what: impl Fn(&Self) -> bool) {
+    pub(super) async fn until(&mut self, what: impl Fn(&Self) -> bool) {
         let waiting = async {
             while !what(self) {
-                self.link_state.due().await;
-                self.run();
+                // What is waited for need not be a change of routes.
+                let due = self.link_state.due();
+                if tokio::time::timeout(Duration::from_millis(50), due).await.is_ok() {
+                    self.run();
+                }
             }
         };
         let came = tokio::time::timeout(Duration::from_secs(5), waiting).await;
@@ -146,8 +150,18 @@ impl Test {
         })
     }
 
+    /// How many sessions there were.
+    pub(super) fn sessions(&self) -> u64 {
+        self.link_state.details()["session"]["established"].as_u64().unwrap()
+    }
+
+    /// How many of them have ended, as far as we have taken notice.
+    pub(super) fn ended(&self) -> u64 {
+        self.link_state.ended
+    }
+
     /// Routes, and stale ones.
-    fn count(&self) -> (usize, usize) {
+    pub(super) fn count(&self) -> (usize, usize) {
         self.control.rib.count(Source::LinkState)
     }
 }
@@ -242,7 +256,7 @@ async fn links_are_found_by_what_is_known_of_them() {
 }
 
 /// A feed of our own, as the peer sees it.
-struct Peer(TcpStream);
+pub(super) struct Peer(TcpStream);
 
 impl Drop for Peer {
     fn drop(&mut self) {
@@ -253,7 +267,11 @@ impl Drop for Peer {
 
 impl Peer {
     fn accept(listener: &TcpListener) -> Self {
-        let mut peer = Self(listener.accept().unwrap().0);
+        Self::new(listener.accept().unwrap().0)
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        let mut peer = Self(stream);
         let open = Open::link_state(65000, 30, Ipv4Addr::new(2, 2, 2, 2)).encode().unwrap();
         peer.says(&[&open[..], &keepalive()].concat());
         // What it is told is of no interest, but it has to be read.
@@ -262,8 +280,14 @@ impl Peer {
         peer
     }
 
-    fn says(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).unwrap();
+    pub(super) fn says(&mut self, bytes: &[u8]) {
+        // A session that has ended takes no more.
+        let _ = self.0.write_all(bytes);
+    }
+
+    /// Has the session end, when all that was said has been read.
+    pub(super) fn says_goodbye(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Write);
     }
 
     fn tells<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) {
@@ -285,12 +309,39 @@ fn feed(grace: u32) -> (TcpListener, String) {
 
 /// Five nodes in a row, and we are the first; its link to the second is on eth0.
 fn row() -> (Plan, Vec<Event>) {
-    let plan = Plan { nodes: 5, links: (0..4).map(|node| (node, node + 1, 10)).collect() };
+    events_of(5)
+}
+
+/// A row of so many nodes.
+pub(super) fn events_of(nodes: usize) -> (Plan, Vec<Event>) {
+    let plan = Plan { nodes, links: (0..nodes - 1).map(|node| (node, node + 1, 10)).collect() };
     let events = plan.events().collect();
     (plan, events)
 }
 
-const ROW: [(u32, &str); 1] = [(1, "fc00:0:1:ffff::/64")];
+/// Where peers connect to.
+pub(super) struct Door(std::net::SocketAddr);
+
+impl Door {
+    pub(super) async fn connect(&self) -> Peer {
+        let address = self.0;
+        let connected = tokio::task::spawn_blocking(move || TcpStream::connect(address)).await;
+        Peer::new(connected.unwrap().unwrap())
+    }
+}
+
+/// A file that has us wait for peers.
+pub(super) fn listening() -> (Door, String) {
+    // It is free now, and taken at once.
+    let address = TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
+    let text = format!(
+        "[source.bgp-ls]\nlisten = \"{address}\"\nlocal-as = 65000\n\
+         router-id = \"0000.0000.0001\"\ngrace = 3600\n"
+    );
+    (Door(address), text)
+}
+
+pub(super) const ROW: [(u32, &str); 1] = [(1, "fc00:0:1:ffff::/64")];
 
 #[tokio::test]
 async fn a_session_fills_the_rib_and_what_it_told_stays_for_a_while() {

@@ -229,6 +229,11 @@ impl LinkState {
         self.feed.as_ref().map_or(0, |(_, feed)| feed.status().counters.announced)
     }
 
+    /// Bytes that have come from the peer so far.
+    pub fn received(&self) -> u64 {
+        self.feed.as_ref().map_or(0, |(_, feed)| feed.status().counters.bytes)
+    }
+
     /// NLRI that the session has withdrawn so far.
     pub fn withdrawn(&self) -> u64 {
         self.feed.as_ref().map_or(0, |(_, feed)| feed.status().counters.withdrawn)

@@ -1,7 +1,5 @@
 //! Shortest paths from each node that is ours: one per flooding domain and topology.
 
-use std::collections::BTreeSet;
-
 use ipnet::IpNet;
 use sidewinder_linkstate::spf::{IPV6_TOPOLOGY, Route, Run, Spf};
 use sidewinder_linkstate::ted::{Changes, NodeId, NodeKey, Protocol, RouterId, Ted};
@@ -94,8 +92,9 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    /// Follows what has changed in the topology. Says to which prefixes there may be other routes.
-    pub(super) fn follow(&mut self, ted: &Ted, own: &Own, changes: &Changes) -> BTreeSet<IpNet> {
+    /// Follows what has changed in the topology. Says to which prefixes there may be other routes;
+    /// one may come more than once.
+    pub(super) fn follow(&mut self, ted: &Ted, own: &Own, changes: &Changes) -> Vec<IpNet> {
         self.own = own.nodes(ted);
         let mut wanted = Vec::new();
         for &node in &self.own {
@@ -108,7 +107,7 @@ impl Trees {
                 topology => wanted.push((key, topology, Family::Both)),
             }
         }
-        let mut changed = BTreeSet::new();
+        let mut changed = Vec::new();
         let mut old = std::mem::take(&mut self.trees);
         for (key, topology, family) in wanted {
             let is =
