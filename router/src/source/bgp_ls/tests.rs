@@ -314,3 +314,29 @@ async fn sessions_are_signed() {
     until(&mut feed, is_down).await;
     assert_eq!(feed.status().established, 1);
 }
+
+#[tokio::test]
+async fn who_connects_by_ipv4_signs_too() {
+    let listen = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "secret\n").unwrap();
+    let from = "127.0.0.0/8".parse().ok();
+    let mut settings = settings(Side::Passive { listen, from });
+    settings.password_file = Some(file);
+    let mut feed = match Feed::start(settings) {
+        Ok(feed) => feed,
+        Err(error) if format!("{error:#}").contains("not available") => {
+            return println!("SKIPPED: no TCP MD5 signatures: {error:#}");
+        }
+        Err(error) => panic!("{error:#}"),
+    };
+    let address = std::net::SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port());
+    let connection = transport::connect(address, None, Some(b"secret")).await.unwrap();
+    let stream = connection.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    let script = tokio::task::spawn_blocking(move || Peer::new(stream).greets(30));
+    until(&mut feed, is_down).await;
+    script.await.unwrap();
+    assert_eq!(feed.status().established, 1);
+}

@@ -46,7 +46,12 @@ pub(super) fn listen(
     let socket = socket(&address)?;
     socket.set_reuseaddr(true)?;
     if let (Some(key), Some(from)) = (key, from) {
-        tcp_md5::sign(&socket, from.network(), from.prefix_len(), key)?;
+        let network = match from.network() {
+            // As a socket of IPv6 sees it; its length is that of the IPv4 prefix.
+            IpAddr::V4(v4) if address.is_ipv6() => v4.to_ipv6_mapped().into(),
+            network => network,
+        };
+        tcp_md5::sign(&socket, network, from.prefix_len(), key)?;
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
