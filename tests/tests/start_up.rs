@@ -27,6 +27,9 @@ use sidewinder_tests::skip::{
 
 const TABLE: &str = "shared/data/fib/ris-as3333-2026-05-11-ipv6.txt.gz";
 
+/// What the packets end with.
+const PAYLOAD: [u8; 16] = *b"the first packet";
+
 /// Longer than a debug build takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -53,7 +56,7 @@ fn first_packet_with_a_full_table() -> Outcome {
     let address: Ipv6Addr = last.split('/').next().unwrap_or(last).parse()?;
     let layers = vec![
         Layer::Ipv6(Ipv6::new("2001:db8:1::1".parse()?, address)),
-        Layer::Udp(9000, 9000, vec![0; 64]),
+        Layer::Udp(9000, 9000, PAYLOAD.to_vec()),
     ];
     let frame = build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers);
 
@@ -69,13 +72,19 @@ fn first_packet_with_a_full_table() -> Outcome {
             }
             Ok(())
         });
-        let first = wire.receive(begin + LIMIT);
+        let first = loop {
+            // The router's kernel talks, too.
+            match wire.receive(begin + LIMIT) {
+                Ok(Some(frame)) if wire.name(frame.link) != "out0" => {}
+                Ok(Some(frame)) if !frame.frame.ends_with(&PAYLOAD) => {}
+                first => break first,
+            }
+        };
         arrived.store(true, Ordering::Relaxed);
         sender.join().expect("the sender ends")?;
         first
     })?;
     let first = first.with_context(|| format!("nothing came out:\n{}", daemon.log()))?;
-    assert_eq!(wire.name(first.link), "out0", "where it came out");
     println!("{} routes, first packet after {:.0?}", prefixes.len(), first.at - begin);
     Ok(())
 }

@@ -29,7 +29,7 @@
 
 use std::fs;
 use std::net::Ipv6Addr;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,8 @@ use tempfile::NamedTempFile;
 /// The chain, and a ping from h1 to h2 that goes on for longer than any test.
 fn pinging() -> anyhow::Result<(Chain, Background)> {
     let chain = Chain::new([Kind::Sidewinder; 3], Way::End)?;
+    // So that all neighbours are known.
+    traffic::ping(chain.lab.node("h1"), H2, 3)?;
     let ping = chain.lab.node("h1").spawn(&format!("ping -i 0.05 {H2}"), Stdio::null())?;
     Ok((chain, ping))
 }
@@ -203,6 +205,16 @@ fn wireshark_has_the_decision() -> Outcome {
     let finished = router(&chain, 2).ask(&line)?;
     assert!(finished.status.success() && finished.stdout.is_empty(), "{finished:?}");
     assert!(finished.stderr.contains("3 packets written to"), "{finished:?}");
+    // What Wireshark makes of it, where it is there.
+    let filter = "frame.comment contains \"SID        fc00:0:2:e::  End\"";
+    match Command::new("tshark").arg("-r").arg(&file).args(["-Y", filter]).output() {
+        Ok(shown) => {
+            let text = String::from_utf8_lossy(&shown.stdout);
+            assert!(shown.status.success(), "{shown:?}");
+            assert_eq!(text.lines().filter(|line| line.contains("ICMPv6")).count(), 3, "{text}");
+        }
+        Err(_) => println!("tshark is not there: the file is read by this test alone"),
+    }
     let capture = Pcapng::read(&fs::read(&file)?);
     assert_eq!(capture.interfaces.len(), 2, "{capture:?}");
     assert_eq!(capture.packets.len(), 6, "{capture:?}");

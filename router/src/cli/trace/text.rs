@@ -37,8 +37,12 @@ pub fn verdict(traced: &Traced) -> String {
     if let Some(reason) = &said.reason {
         let _ = write!(text, " {}{reason}", if said.fate == "replied" { "for " } else { "" });
     }
-    if let Some(interface) = &said.interface {
-        let _ = write!(text, " by {interface}");
+    match &said.interface {
+        Some(interface) => {
+            let _ = write!(text, " by {interface}");
+        }
+        None if said.fate == "replied" => text.push_str(" by way of the host"),
+        None => {}
     }
     if let Some(sent) = &traced.sent {
         let _ = write!(text, ", {} bytes with the Ethernet header", sent.len() / 2);
