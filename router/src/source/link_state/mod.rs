@@ -40,7 +40,7 @@ use self::trees::{Own, Trees};
 use crate::control::Control;
 use crate::control::rib::{Hop, Key, Opinion, Source, Target};
 use crate::kernel::View;
-use crate::source::bgp_ls::{self, Feed, Message, Side};
+use crate::source::bgp_ls::{self, Feed, Message, Ready, Side};
 
 pub use sids::Skipped;
 pub use topology::{Format, Topology, TopologyLink, TopologyNode};
@@ -78,13 +78,23 @@ pub struct LinkState {
 
 impl LinkState {
     /// Takes what a configuration says of topology and session. What a session before has told
-    /// stays, if the new one may tell it again.
+    /// stays, if the new one may tell it again. Where it fails, all is as before.
     pub async fn configure(&mut self, config: &Config) -> anyhow::Result<()> {
         let bgp_ls = config.sources.bgp_ls.as_ref();
         let settings = bgp_ls.map(settings);
         if let Some(settings) = &settings {
             bgp_ls::check(settings)?;
         }
+        let before = self.feed.as_ref();
+        let same = before.map(|(settings, _)| settings) == settings.as_ref();
+        let ready = match settings.filter(|_| !same) {
+            Some(settings) => {
+                let ready = Ready::new(settings.clone(), before.map(|(_, feed)| feed))?;
+                Some((settings, ready))
+            }
+            None => None,
+        };
+        // Nothing fails from here on.
         self.grace =
             bgp_ls.map_or(Duration::ZERO, |bgp_ls| Duration::from_secs(bgp_ls.grace.into()));
         self.write(config);
@@ -101,18 +111,14 @@ impl LinkState {
         // Names in policies may be others.
         self.all = true;
         self.changed(Instant::now());
-        let same = self.feed.as_ref().map(|(settings, _)| settings) == settings.as_ref();
         if same {
             return Ok(());
         }
         if let Some((_, feed)) = self.feed.take() {
             feed.replace().await;
-            self.down(settings.is_some(), Instant::now());
+            self.down(ready.is_some(), Instant::now());
         }
-        if let Some(settings) = settings {
-            let feed = Feed::start(settings.clone())?;
-            self.feed = Some((settings, feed));
-        }
+        self.feed = ready.map(|(settings, ready)| (settings, ready.start()));
         Ok(())
     }
 

@@ -378,6 +378,42 @@ async fn a_session_fills_the_rib_and_what_it_told_stays_for_a_while() {
     assert_eq!(test.link_state.details()["nodes"], 0);
 }
 
+#[tokio::test]
+async fn a_reload_that_fails_changes_nothing() {
+    let (door, text) = listening();
+    let mut test = Test::new(&text, &ROW).await;
+    let mut peer = door.connect().await;
+    peer.tells(&row().1);
+    peer.tells([&Event::EndOfRib]);
+    test.until(|test| test.count() == (10, 0)).await;
+    // An address that no host has (RFC 6666), another grace, another own node, and a topology.
+    let wrong = text
+        .replace("[::1]", "[100::1]")
+        .replace("grace = 3600", "grace = 0")
+        .replace("0000.0000.0001", "0000.0000.0002");
+    let wrong = config(&format!("{FILE}{wrong}{TRIANGLE}"));
+    let error = test.link_state.configure(&wrong).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot listen for BGP on [100::1]"), "{error}");
+    test.run();
+    assert_eq!((test.count(), test.ended(), test.sessions()), ((10, 0), 0, 1));
+    assert_eq!(test.link_state.state(), "Established");
+    assert_eq!(test.link_state.grace, Duration::from_secs(3600));
+    // Nor may it listen where somebody else does.
+    let other = TcpListener::bind("[::1]:0").unwrap();
+    let taken = text.replace(&door.0.to_string(), &other.local_addr().unwrap().to_string());
+    let taken = config(&format!("{FILE}{taken}"));
+    assert!(test.link_state.configure(&taken).await.is_err());
+    assert_eq!(test.link_state.state(), "Established");
+    // Where we listen already, a session with other settings takes the place of the old one.
+    test.reload(&text.replace("grace", "hold-time = 30\ngrace"), &view(&ROW)).await;
+    test.until(|test| test.count() == (10, 10)).await;
+    let mut peer = door.connect().await;
+    peer.tells(&row().1);
+    peer.tells([&Event::EndOfRib]);
+    test.until(|test| test.count() == (10, 0)).await;
+    assert!(TcpListener::bind(door.0).is_err());
+}
+
 /// Whether an event is about a node, or a link of it.
 fn about(event: &Event, node: usize) -> bool {
     let key = generate::key(node);
