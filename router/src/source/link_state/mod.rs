@@ -46,6 +46,10 @@ pub use sids::Skipped;
 pub use topology::{Format, Topology, TopologyLink, TopologyNode};
 pub use trees::Runs;
 
+/// How long a peer may take to tell everything again while the session lasts (RFC 7313, section 4).
+/// That has nothing to do with how long routes stay without a session.
+const REFRESH: Duration = Duration::from_secs(300);
+
 /// The topology, and what follows from it.
 #[derive(Debug, Default)]
 pub struct LinkState {
@@ -198,7 +202,7 @@ impl LinkState {
                     self.sweep_at = Some(now + self.grace);
                 }
                 News::Established => {}
-                News::RefreshBegins => self.mark(now),
+                News::RefreshBegins => self.mark(now, REFRESH),
             }
         }
         if self.ted.has_changes() {
@@ -211,16 +215,16 @@ impl LinkState {
         {
             self.ended += 1;
         }
-        self.mark(now);
+        self.mark(now, self.grace);
         if !resumes || self.grace.is_zero() {
             self.sweep(now);
         }
     }
 
     /// Marks what the session told as stale, for as long as it may be.
-    fn mark(&mut self, now: Instant) {
+    fn mark(&mut self, now: Instant, limit: Duration) {
         self.ted.mark_stale();
-        self.sweep_at = Some(now + self.grace);
+        self.sweep_at = Some(now + limit);
         self.rewrite();
         // The RIB is to see what is stale.
         self.all = true;

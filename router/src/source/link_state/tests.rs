@@ -414,6 +414,31 @@ async fn a_reload_that_fails_changes_nothing() {
     assert!(TcpListener::bind(door.0).is_err());
 }
 
+#[tokio::test]
+async fn a_refresh_has_its_own_time() {
+    use sidewinder_linkstate::bgp::route_refresh::RouteRefresh;
+    let (door, text) = listening();
+    let mut test = Test::new(&text.replace("3600", "0"), &ROW).await;
+    let mut peer = door.connect().await;
+    let (_, events) = row();
+    peer.tells(&events);
+    peer.tells([&Event::EndOfRib]);
+    test.until(|test| test.count() == (10, 0)).await;
+    // RFC 7313, section 4: all stays until it has been told again, or the time for that is over.
+    let says = |subtype| RouteRefresh { subtype, ..RouteRefresh::LINK_STATE }.encode();
+    peer.says(&says(1));
+    test.until(|test| test.count() == (10, 10)).await;
+    assert!(test.link_state.sweep_at.unwrap() > Instant::now() + Duration::from_secs(120));
+    peer.tells(events.iter().filter(|event| !about(event, 4)));
+    peer.says(&says(2));
+    test.until(|test| test.count() == (8, 0)).await;
+    // Without a session, nothing stays.
+    peer.says(&says(1));
+    test.until(|test| test.count() == (8, 8)).await;
+    drop(peer);
+    test.until(|test| test.count() == (0, 0)).await;
+}
+
 /// Whether an event is about a node, or a link of it.
 fn about(event: &Event, node: usize) -> bool {
     let key = generate::key(node);
