@@ -66,6 +66,8 @@ pub struct LinkState {
     load: Load,
     /// Hops of routes that are on no interface of ours, by prefix.
     lost: HashSet<IpNet>,
+    /// Prefixes whose next hops are on no interface of ours: other routes may lead to these.
+    elsewhere: HashSet<IpNet>,
     /// Sessions whose end was taken notice of.
     #[cfg(test)]
     ended: u64,
@@ -328,9 +330,12 @@ impl LinkState {
         known: &mut Known,
     ) {
         if self.is_sid(&prefix) {
+            self.lost.remove(&prefix);
+            self.elsewhere.remove(&prefix);
             return;
         }
         self.lost.remove(&prefix);
+        self.elsewhere.remove(&prefix);
         let Some(route) = self.trees.route(&prefix) else {
             control.rib.withdraw(Source::LinkState, key(prefix));
             return;
@@ -349,6 +354,9 @@ impl LinkState {
             self.lost.insert(prefix);
             control.rib.withdraw(Source::LinkState, key(prefix));
             return;
+        }
+        if hops.iter().all(|hop| hop.interface.is_none()) {
+            self.elsewhere.insert(prefix);
         }
         let opinion = Opinion {
             distance: Source::LinkState.distance(),

@@ -136,7 +136,7 @@ impl Test {
             }
         };
         let came = tokio::time::timeout(Duration::from_secs(5), waiting).await;
-        assert!(came.is_ok(), "{:?} {:#?}", self.count(), self.link_state.details());
+        assert!(came.is_ok(), "{:?} {:#?}", self.count(), self.link_state.details(&self.control));
     }
 
     fn said(&self, prefix: &str) -> Option<&Opinion> {
@@ -152,7 +152,7 @@ impl Test {
 
     /// How many sessions there were.
     pub(super) fn sessions(&self) -> u64 {
-        self.link_state.details()["session"]["established"].as_u64().unwrap()
+        self.link_state.details(&self.control)["session"]["established"].as_u64().unwrap()
     }
 
     /// How many of them have ended, as far as we have taken notice.
@@ -238,7 +238,7 @@ async fn links_are_found_by_what_is_known_of_them() {
         .replace("remote = \"fc00:12::2\"\n", "");
     let mut test = Test::new(&link_local, &[(1, "fe80::12/64"), (2, "fe80::13/64")]).await;
     assert_eq!(test.to("fc00:0:2::/48"), "nothing");
-    assert_eq!(test.link_state.details()["routes-without-next-hop"], 1);
+    assert_eq!(test.link_state.details(&test.control)["routes-without-next-hop"], 3);
     assert_eq!(test.link_state.sids.skipped.values().next().unwrap().1, Skipped::NextHopUnknown);
     let mut there = view(&[(1, "fe80::12/64"), (2, "fe80::13/64")]);
     let ip: IpAddr = "fe80::2".parse().unwrap();
@@ -250,8 +250,13 @@ async fn links_are_found_by_what_is_known_of_them() {
     assert!(test.link_state.sids.skipped.is_empty());
     // What is on no interface of ours is left to other routes.
     let mut test = Test::new(TRIANGLE, &[]).await;
+    test.run();
     assert_eq!(test.to("fc00:0:2::/48"), "via fc00:12::2, metric 10");
+    let without =
+        |test: &Test| test.link_state.details(&test.control)["routes-without-next-hop"].clone();
+    assert_eq!(without(&test), 3);
     test.see(&view(&ADDRESSES));
+    assert_eq!(without(&test), 0);
     assert_eq!(test.to("fc00:0:2::/48"), "via fc00:12::2 dev eth0, metric 10");
 }
 
@@ -375,7 +380,7 @@ async fn a_session_fills_the_rib_and_what_it_told_stays_for_a_while() {
     // It says that it will not come back.
     peer.says(&Notification::cease(3).encode());
     test.until(|test| test.count() == (0, 0)).await;
-    assert_eq!(test.link_state.details()["nodes"], 0);
+    assert_eq!(test.link_state.details(&test.control)["nodes"], 0);
 }
 
 #[tokio::test]
