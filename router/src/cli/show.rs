@@ -1,5 +1,6 @@
 //! `show`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -332,12 +333,21 @@ fn topology(topology: &Topology) -> String {
         "sids",
         "",
     ]);
+    let mut names = BTreeMap::new();
+    for node in &topology.nodes {
+        *names.entry(node.name.as_str()).or_insert(0) += 1;
+    }
+    // A name that several have says nothing.
+    let end = |name: &String, id: &Option<String>| match id {
+        Some(id) if names.get(name.as_str()).is_some_and(|count| *count > 1) => id.clone(),
+        _ => name.clone(),
+    };
     let some = |text: Option<String>| text.unwrap_or_default();
     for link in &topology.links {
         let sids: Vec<_> = link.adjacency_sids.iter().map(|sid| sid.sid.clone()).collect();
         links.row([
-            link.from.clone(),
-            link.to.clone(),
+            end(&link.from, &link.from_router_id),
+            end(&link.to, &link.to_router_id),
             some(link.metric.map(|metric| metric.to_string())),
             some(link.local.clone()),
             some(link.remote.clone()),
