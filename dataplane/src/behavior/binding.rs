@@ -52,7 +52,9 @@ pub fn end_b6_encaps_csid(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
     let (steer, shift) = (Steer { sid, fib, worker: run.worker() }, sid.csid.shift());
     run.each(|packet| match csid::advance(packet, shift) {
         Ok(true) => steer.encap(packet),
-        Ok(false) => csid::base(packet, sid, fib, |packet, headers, _, _| steer.act(packet, headers)),
+        Ok(false) => {
+            csid::base(packet, sid, fib, |packet, headers, _, _| steer.act(packet, headers))
+        }
         Err(verdict) => verdict,
     });
 }

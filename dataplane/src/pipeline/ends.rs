@@ -85,7 +85,7 @@ impl Ends {
                 }
                 self.counters.count_drop(reason);
             }
-            Verdict::Lookup(_) | Verdict::Forward(_) => {}
+            Verdict::Lookup(_) | Verdict::Forward(_) | Verdict::Transmit(_) => {}
         }
         false
     }

@@ -12,11 +12,11 @@ use ipnet::{IpNet, Ipv6Net};
 use sidewinder_config::{Config, LocalSid, Policy};
 use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
 use sidewinder_dataplane::counters::PacketCounters;
-use sidewinder_dataplane::fib::entry::{Entry, GroupId, PolicyId, SidId, TableIndex};
+use sidewinder_dataplane::fib::entry::{Entry, GroupId, PolicyId, PortIndex, SidId, TableIndex};
 use sidewinder_dataplane::fib::nexthop::{Health, spread};
 use sidewinder_dataplane::fib::table::left_aligned;
 use sidewinder_dataplane::fib::writer::Writer;
-use sidewinder_dataplane::fib::{self, Change, FlowLabel, Node, PortSettings};
+use sidewinder_dataplane::fib::{self, Change, Domain, FlowLabel, Node, PortSettings};
 
 use crate::kernel::View;
 use crate::source::static_;
@@ -95,6 +95,7 @@ pub struct Control {
     routes: HashMap<Key, InstalledRoute>,
     port_settings: Vec<PortSettings>,
     node: Option<Node>,
+    domain: Domain,
     sid_ids: u32,
     policy_ids: u32,
     free_sids: Vec<SidId>,
@@ -150,6 +151,7 @@ impl Control {
             routes: HashMap::new(),
             port_settings: Vec::new(),
             node: None,
+            domain: Domain::default(),
             sid_ids: 0,
             policy_ids: 0,
             free_sids: Vec::new(),
@@ -226,6 +228,7 @@ impl Control {
 
     fn apply(&mut self) {
         let now = Instant::now();
+        self.apply_domain();
         self.apply_policies();
         self.apply_sids();
         let sids = self
@@ -242,9 +245,20 @@ impl Control {
     /// Interfaces and neighbours; `moved` where prefixes moved between interfaces.
     fn apply_ports(&mut self, moved: bool) {
         self.apply_node();
-        let settings: Vec<_> = self.ports.iter().map(|(_, port)| (port.mac, port.table)).collect();
-        for (index, (mac, table)) in settings.into_iter().enumerate() {
-            let settings = PortSettings { mac, table: self.table(table) };
+        let settings: Vec<_> = self
+            .ports
+            .iter()
+            .map(|(_, port)| (port.mac, port.table, if port.up { port.mtu } else { 0 }))
+            .collect();
+        for (index, (mac, table, mtu)) in settings.into_iter().enumerate() {
+            let policy = self.config.interfaces.get(index).and_then(|interface| {
+                // Until its policy is there, its frames are dropped.
+                let name = interface.policy.as_ref()?;
+                Some(self.policies.get(name).map_or(PolicyId::MAX, |policy| policy.id))
+            });
+            let external = self.config.interfaces.get(index).is_some_and(is_external);
+            let table = self.table(table);
+            let settings = PortSettings { mac, table, mtu, policy, external };
             if self.port_settings.get(index) != Some(&settings) {
                 self.port_settings.truncate(index);
                 self.port_settings.push(settings);
@@ -277,10 +291,38 @@ impl Control {
                 sidewinder_config::FlowLabel::Copy => FlowLabel::Copy,
                 sidewinder_config::FlowLabel::Zero => FlowLabel::Zero,
             },
+            traffic_class: router.encap_traffic_class,
         };
         if self.node.replace(node) != Some(node) {
             self.writer.stage(Change::Node(node));
         }
+    }
+
+    fn apply_domain(&mut self) {
+        let prefix =
+            |prefix: &Ipv6Net| fib::Prefix::new(u128::from(prefix.network()), prefix.prefix_len());
+        let domain = Domain {
+            blocks: self.blocks().iter().map(prefix).collect(),
+            sources: self.config.router.sid_sources.iter().map(prefix).collect(),
+        };
+        if self.domain != domain {
+            self.domain = domain.clone();
+            self.writer.stage(Change::Domain(domain));
+        }
+    }
+
+    /// The SID blocks: of the locators, and SIDs that are in none of these.
+    pub fn blocks(&self) -> BTreeSet<Ipv6Net> {
+        let of_locators = self.config.locators.iter().filter_map(|locator| {
+            Some(Ipv6Net::new(locator.prefix.network(), locator.block_bits).ok()?.trunc())
+        });
+        let mut blocks: BTreeSet<Ipv6Net> = of_locators.collect();
+        for sid in &self.config.sids {
+            if !blocks.iter().any(|block| block.contains(&sid.sid)) {
+                blocks.insert(sid.sid);
+            }
+        }
+        blocks
     }
 
     fn apply_policies(&mut self) {
@@ -380,6 +422,9 @@ impl Control {
                 csid: static_::csid(said.structure),
                 group: group.unwrap_or(0),
                 table,
+                port: static_::interface(&said.behavior)
+                    .and_then(|name| self.ports.by_name(name))
+                    .unwrap_or(PortIndex::MAX),
                 policy: policy.unwrap_or(PolicyId::MAX),
                 counters: Arc::clone(&counters),
             };
@@ -460,16 +505,18 @@ impl Control {
     }
 }
 
+/// Whether an interface leads out of the SR domain.
+pub fn is_external(interface: &sidewinder_config::Interface) -> bool {
+    interface.domain == sidewinder_config::Domain::External
+}
+
 fn compile_policy(
     said: &Policy,
     hop_limit: u8,
     table: TableIndex,
     counters: &[Arc<PacketCounters>],
 ) -> fib::Policy {
-    let mode = match said.behavior {
-        sidewinder_config::Headend::HEncaps => Mode::Encaps,
-        sidewinder_config::Headend::HEncapsRed => Mode::EncapsRed,
-    };
+    let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
     let lists = said
         .lists
         .iter()

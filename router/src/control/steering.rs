@@ -3,21 +3,28 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use sidewinder_config::Steer as Mode;
 use sidewinder_dataplane::port::xdp::steer::{Steer, SteerMode};
 
-use super::Control;
 use super::rib::{Key, Source, Target};
+use super::{Control, is_external};
 
 /// The steer programs of all interfaces, and what is in their maps.
 #[derive(Debug)]
 pub struct Steering {
     /// One per interface, in the order of the file.
     pub programs: Vec<Steer>,
+    /// What is in the maps of each.
+    maps: Vec<Maps>,
+    ipv4: bool,
+}
+
+/// What is in the maps of a program.
+#[derive(Debug, Default)]
+struct Maps {
     hosts: BTreeSet<IpAddr>,
     steered: BTreeSet<IpNet>,
-    ipv4: bool,
 }
 
 impl Steering {
@@ -30,14 +37,15 @@ impl Steering {
             .iter()
             .map(|interface| {
                 let mode = match interface.steer {
+                    _ if interface.policy.is_some() => SteerMode::Frames,
                     Mode::All => SteerMode::All,
                     Mode::Sids => SteerMode::Sids,
                 };
                 Ok(Steer::attach(&interface.name, mode)?)
             })
             .collect::<anyhow::Result<_>>()?;
-        let mut steering =
-            Self { programs, hosts: BTreeSet::new(), steered: BTreeSet::new(), ipv4: false };
+        let maps = control.config.interfaces.iter().map(|_| Maps::default()).collect();
+        let mut steering = Self { programs, maps, ipv4: false };
         steering.follow(control)?;
         Ok(steering)
     }
@@ -50,20 +58,35 @@ impl Steering {
             matches!(key.prefix, IpNet::V4(_))
                 && routes.first().is_some_and(|best| best.source == Source::Static)
         });
-        for program in &mut self.programs {
-            for (address, own) in changes(&self.hosts, &hosts) {
+        let blocks = control.blocks();
+        let interfaces = &control.config.interfaces;
+        for ((program, maps), interface) in
+            self.programs.iter_mut().zip(&mut self.maps).zip(interfaces)
+        {
+            let (mut hosts, mut steered) = (hosts.clone(), steered.clone());
+            if is_external(interface) {
+                // What is for a SID block from there must come here, where it is dropped.
+                hosts.retain(|host| !blocks.iter().any(|block| is_in(*host, block)));
+                steered.extend(blocks.iter().map(|block| IpNet::V6(*block)));
+            }
+            for (address, own) in changes(&maps.hosts, &hosts) {
                 program.set_host(*address, own)?;
             }
-            for (prefix, ours) in changes(&self.steered, &steered) {
+            for (prefix, ours) in changes(&maps.steered, &steered) {
                 program.set_steered(prefix.network(), prefix.prefix_len(), ours)?;
             }
             if ipv4 != self.ipv4 {
                 program.set_ipv4(ipv4)?;
             }
+            *maps = Maps { hosts, steered };
         }
-        (self.hosts, self.steered, self.ipv4) = (hosts, steered, ipv4);
+        self.ipv4 = ipv4;
         Ok(())
     }
+}
+
+fn is_in(host: IpAddr, block: &Ipv6Net) -> bool {
+    matches!(host, IpAddr::V6(host) if block.contains(&host))
 }
 
 /// What was added (`true`) and what is gone (`false`).

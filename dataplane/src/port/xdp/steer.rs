@@ -23,6 +23,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/st
 /// Bits of the program's setting.
 const REDIRECT_IPV4: u32 = 1;
 const ONLY_STEERED: u32 = 2;
+const ALL_FRAMES: u32 = 4;
 
 /// Which packets come to us, apart from what is always the kernel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +33,8 @@ pub enum SteerMode {
     All,
     /// Only those to steered prefixes: local SIDs, and what policies steer.
     Sids,
+    /// Every frame, those that would always be the kernel's included.
+    Frames,
 }
 
 /// Where on its way in the program meets a packet.
@@ -171,6 +174,7 @@ impl Loaded {
         loaded.set(match mode {
             SteerMode::All => 0,
             SteerMode::Sids => ONLY_STEERED,
+            SteerMode::Frames => ALL_FRAMES,
         })?;
         Ok(loaded)
     }
