@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 BINARY := target/release/sidewinder
 
-.PHONY: help setup build demo test test-vm bench bench-gate figures lint conformance
+.PHONY: help setup build demo test test-vm test-frr fuzz bench bench-gate figures lint conformance
 
 help:
 	@echo 'make setup   install what is missing to build, test and try Sidewinder (apt, cargo)'
@@ -13,6 +13,8 @@ help:
 	@echo 'make demo    three routers and two hosts on this machine, with traffic; needs root'
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
 	@echo 'make test-vm   the tests on an emulated NIC with zero-copy only; fetches a kernel for the guest'
+	@echo 'make fuzz    what a BGP-LS peer could send, for SECONDS=60; installs a nightly compiler'
+	@echo 'make test-frr   the tests with FRR in namespaces only; fetches FRR into a directory of its own'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
 	@echo 'make bench-gate   instructions per packet against benches/instructions.tsv; UPDATE=1 writes it'
 	@echo 'make figures   measure anew what README.md says of the speed; takes some minutes'
@@ -33,6 +35,12 @@ test: setup
 
 test-vm: setup
 	@scripts/test vm
+
+fuzz: setup
+	@scripts/fuzz $(or $(SECONDS),60) $(ARGS)
+
+test-frr: setup
+	@scripts/test frr
 
 bench: build
 	$(BINARY) bench core $(ARGS)

@@ -31,6 +31,11 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
+    duplicates(&facts.nodes, sink, |name| format!("node `{name}`"));
+    duplicates(&facts.node_ids, sink, |id| format!("router ID {id}"));
+    references(&facts.node_refs, &facts.nodes, "node", "[[node]]", sink);
+    own_node(config, facts, sink);
+    via(facts, sink);
 }
 
 fn duplicates<T: Eq + Hash>(all: &[At<T>], sink: &Sink, show: impl Fn(&T) -> String) {
@@ -247,10 +252,12 @@ fn first_segments(facts: &Facts, sink: &Sink) {
 fn policy_loops(config: &Config, facts: &Facts, sink: &Sink) {
     let routes: HashMap<Ipv6Net, &RouteAction> = main_routes(config).collect();
     let sids: HashMap<Ipv6Net, ()> = config.sids.iter().map(|sid| (sid.sid, ())).collect();
-    let lists = config.policies.iter().flat_map(|policy| {
-        policy.lists.iter().filter_map(move |list| Some((&policy.name, *list.segs.first()?)))
-    });
+    let lists = config
+        .policies
+        .iter()
+        .flat_map(|policy| policy.lists.iter().map(move |list| (&policy.name, list.segs.first())));
     for ((name, first), span) in lists.zip(&facts.segment_lists) {
+        let Some(&first) = first else { continue };
         let Some((prefix, RouteAction::Policy(back))) = longest(&routes, first) else { continue };
         if back != name || longest(&sids, first).is_some() {
             continue;
@@ -263,6 +270,54 @@ fn policy_loops(config: &Config, facts: &Facts, sink: &Sink) {
         }
         sink.push(found.help("add a route to the first segment that does not use the policy"));
     }
+}
+
+/// Paths begin at our node.
+fn own_node(config: &Config, facts: &Facts, sink: &Sink) {
+    let name = &config.router.name;
+    if facts.nodes.is_empty() || facts.nodes.iter().any(|node| node.value == *name) {
+        return;
+    }
+    let mut names: Vec<_> = facts.nodes.iter().map(|node| node.value.as_str()).collect();
+    names.dedup();
+    let found = Diagnostic::error(format!("no [[node]] is this router, `{name}`"))
+        .at(facts.nodes[0].span.clone(), "not this one, and none that follows");
+    let found = match &facts.router_name {
+        Some(span) => found.at(span.clone(), "the router's name"),
+        None => found,
+    };
+    sink.push(match names.len() {
+        0..=8 => found.help(format!(
+            "set name in [router] to that of its node, {}, or add [[node]] with name = \"{name}\"",
+            join(&names, "or")
+        )),
+        _ => found.help(format!(
+            "set name in [router] to that of its node, or add [[node]] with name = \"{name}\""
+        )),
+    });
+}
+
+/// Nodes that policies name are in the topology. What a feed will tell is not known yet.
+fn via(facts: &Facts, sink: &Sink) {
+    if facts.bgp_ls {
+        return;
+    }
+    let Some(first) = facts.via.first() else { return };
+    if facts.nodes.is_empty() {
+        sink.push(
+            Diagnostic::error("`via` needs a topology, and there is none")
+                .at(first.span.clone(), "where this node is, is not known")
+                .help("add [source.bgp-ls], or [[node]] and [[link]]; or write SIDs in `segs`"),
+        );
+        return;
+    }
+    let ids: Vec<_> = facts.node_ids.iter().map(|id| id.value.to_string()).collect();
+    // An address is a SID.
+    let is_id = |name: &str| {
+        name.parse::<Ipv6Addr>().is_ok() || ids.iter().any(|id| id.eq_ignore_ascii_case(name))
+    };
+    let by_name: Vec<_> = facts.via.iter().filter(|at| !is_id(&at.value)).cloned().collect();
+    references(&by_name, &facts.nodes, "node", "[[node]]", sink);
 }
 
 /// The IPv6 routes of the main table.

@@ -19,7 +19,7 @@ pub(crate) struct Schema {
 }
 
 /// Every kind of section; the keys of the first are the sections themselves.
-pub(crate) const SCHEMAS: [&Schema; 13] = [
+pub(crate) const SCHEMAS: [&Schema; 15] = [
     &TOP,
     &ROUTER,
     &INTERFACE,
@@ -33,6 +33,8 @@ pub(crate) const SCHEMAS: [&Schema; 13] = [
     &SOURCE,
     &SOURCE_KERNEL,
     &SOURCE_BGP_LS,
+    &NODE,
+    &LINK,
 ];
 
 macro_rules! schemas {
@@ -43,11 +45,12 @@ macro_rules! schemas {
 
 schemas! {
     TOP = "the file" [
-        "router", "interface", "locator", "sid", "policy", "route", "neighbor", "source",
+        "router", "interface", "locator", "sid", "policy", "route", "neighbor", "source", "node",
+        "link",
     ];
     ROUTER = "[router]" [
         "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "encap-traffic-class", "sid-sources", "icmp-source",
-        "icmp-rate", "poll", "socket", "metrics",
+        "icmp-rate", "o-flag", "poll", "socket", "metrics",
     ];
     INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table", "policy"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
@@ -55,8 +58,8 @@ schemas! {
         "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy", "block-bits",
         "node-bits", "function-bits",
     ];
-    POLICY = "[[policy]]" ["name", "behavior", "segs", "lists", "source", "bsid"];
-    LIST = "lists" ["segs", "weight"];
+    POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid"];
+    LIST = "lists" ["segs", "via", "weight"];
     ROUTE = "[[route]]" [
         "prefix", "table", "policy", "nh6", "nh4", "interface", "next-hops", "action",
     ];
@@ -64,7 +67,15 @@ schemas! {
     NEIGHBOR = "[[neighbor]]" ["address", "interface", "mac"];
     SOURCE = "[source]" ["kernel", "bgp-ls"];
     SOURCE_KERNEL = "[source.kernel]" ["tables"];
-    SOURCE_BGP_LS = "[source.bgp-ls]" ["peer", "listen", "local-as", "peer-as", "router-id"];
+    SOURCE_BGP_LS = "[source.bgp-ls]" [
+        "peer", "local-address", "listen", "from", "local-as", "peer-as", "router-id",
+        "bgp-identifier", "instance-id", "hold-time", "grace", "password-file",
+    ];
+    NODE = "[[node]]" ["name", "router-id", "locators", "end-sids", "prefixes", "overload"];
+    LINK = "[[link]]" [
+        "from", "to", "metric", "metric-back", "local", "remote", "bandwidth", "delay", "srlgs",
+        "adjacency-sids", "adjacency-sids-back",
+    ];
 }
 
 /// Collects what is found wrong.
@@ -324,9 +335,11 @@ impl<'a> Item<'a> {
     fn unknown_key(&self, name: &str, span: Span) -> Diagnostic {
         let header = self.schema.header;
         let found = Diagnostic::error(format!("unknown key `{name}`"));
-        // `foo_bar` for `foo-bar` is not another section's key; it is a slip.
+        // `foo_bar` for `foo-bar` and `foos` for `foo` are not another section's keys; they are slips.
         let nearest = nearest(name, self.schema.keys.iter().copied());
-        let slip = nearest.filter(|near| near.replace('-', "_") == name.replace('-', "_"));
+        let slip = nearest.filter(|near| {
+            near.replace('-', "_") == name.replace('-', "_") || name == format!("{near}s")
+        });
         let elsewhere: Vec<_> = SCHEMAS[1..]
             .iter()
             .filter(|schema| slip.is_none() && schema.keys.contains(&name))

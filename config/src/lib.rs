@@ -30,8 +30,8 @@ use toml::de::DeTable;
 pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
     Behavior, BgpLsSource, BgpSession, Config, Domain, Flavors, FlowLabel, Headend, Interface,
-    KernelSource, LocalSid, Locator, Neighbor, NextHop, Policy, Poll, Queues, Route, RouteAction,
-    Router, RouterId, SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
+    KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag, Policy, Poll, Queues,
+    Route, RouteAction, Router, RouterId, SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 

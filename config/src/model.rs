@@ -12,6 +12,10 @@ use ipnet::{IpNet, Ipv6Net};
 
 use crate::mac::MacAddr;
 
+mod link_state;
+
+pub use link_state::{BgpLsSource, BgpSession, Link, Node, RouterId};
+
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -31,6 +35,10 @@ pub struct Config {
     pub neighbors: Vec<Neighbor>,
     /// `[source.*]`
     pub sources: Sources,
+    /// `[[node]]`; names and router IDs are unique. If there are any, one has the router's name.
+    pub nodes: Vec<Node>,
+    /// `[[link]]`; both ends are nodes.
+    pub links: Vec<Link>,
 }
 
 /// `[router]`: what holds for the whole daemon.
@@ -55,6 +63,8 @@ pub struct Router {
     pub icmp_source: Option<Ipv6Addr>,
     /// ICMP errors per second at most; 0: no limit.
     pub icmp_rate: u32,
+    /// What is done about the O-flag of packets for local SIDs.
+    pub o_flag: OFlag,
     /// How workers wait for packets.
     pub poll: Poll,
     /// Path of the control socket.
@@ -82,6 +92,7 @@ impl Default for Router {
             sid_sources: Vec::new(),
             icmp_source: None,
             icmp_rate: 100,
+            o_flag: OFlag::default(),
             poll: Poll::default(),
             socket: PathBuf::from(Self::DEFAULT_SOCKET),
             metrics: None,
@@ -262,7 +273,7 @@ pub struct Flavors {
 }
 
 /// `[[policy]]`: what to encapsulate packets with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Its name, which routes refer to.
     pub name: String,
@@ -275,10 +286,13 @@ pub struct Policy {
 }
 
 /// One way of a policy through the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentList {
-    /// First to last; at least one.
+    /// SIDs, first to last; where nodes are named, none until they are found in the topology.
     pub segs: Vec<Ipv6Addr>,
+    /// Names or router IDs of nodes, or SIDs, first to last, each of which is one segment; none
+    /// where there are SIDs only.
+    pub via: Vec<String>,
     /// Share of the flows, 1 to 255, relative to the other lists.
     pub weight: u8,
 }
@@ -336,8 +350,6 @@ pub struct Neighbor {
 }
 
 /// `[source.*]`: where routes come from besides the file.
-///
-/// This version checks these sections but does nothing with them, and warns so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `[source.kernel]`
@@ -349,39 +361,8 @@ pub struct Sources {
 /// `[source.kernel]`: mirror the kernel's routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSource {
-    /// Tables to mirror.
+    /// Tables to mirror; at least one, each once. Default: the main table.
     pub tables: Vec<Table>,
-}
-
-/// `[source.bgp-ls]`: learn the topology from a BGP-LS session (RFC 9552, RFC 9514).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BgpLsSource {
-    /// Which side opens the session.
-    pub session: BgpSession,
-    /// Our AS number.
-    pub local_as: u32,
-    /// The other side's; default: the same.
-    pub peer_as: u32,
-    /// Our node in the topology.
-    pub router_id: RouterId,
-}
-
-/// Which side opens a BGP session, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BgpSession {
-    /// We connect to this address; the port is 179 where the file gives none.
-    Peer(SocketAddr),
-    /// We listen on this address; the port is 179 where the file gives none.
-    Listen(SocketAddr),
-}
-
-/// How an IGP names a node: `0000.0000.0001` or `192.0.2.1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouterId {
-    /// IS-IS system ID.
-    Isis([u8; 6]),
-    /// OSPF router ID.
-    Ospf(Ipv4Addr),
 }
 
 /// A routing table (VRF), numbered as in Linux; never 0. Displays as `main`, or its number.
@@ -445,7 +426,7 @@ macro_rules! words {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
@@ -487,6 +468,17 @@ words! {
         Copy = "copy",
         /// Always 0.
         Zero = "zero",
+    }
+}
+
+words! {
+    /// What is done about the O-flag of packets for local SIDs (RFC 9259, 2.1).
+    OFlag {
+        /// Nothing.
+        #[default]
+        Ignore = "ignore",
+        /// A copy is kept, with the time.
+        Copy = "copy",
     }
 }
 
@@ -552,6 +544,14 @@ impl Headend {
     }
 }
 
+impl SegmentList {
+    /// How many segments it has; at least one.
+    #[allow(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.segs.len() + self.via.len()
+    }
+}
+
 impl Config {
     /// The interface of this name.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
@@ -575,16 +575,5 @@ impl fmt::Display for Flavors {
         let names: Vec<_> =
             flavors.into_iter().filter_map(|(name, set)| set.then_some(name)).collect();
         f.pad(&names.join(", "))
-    }
-}
-
-impl fmt::Display for RouterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Isis([a, b, c, d, e, g]) => {
-                write!(f, "{a:02x}{b:02x}.{c:02x}{d:02x}.{e:02x}{g:02x}")
-            }
-            Self::Ospf(address) => write!(f, "{address}"),
-        }
     }
 }

@@ -7,7 +7,10 @@ use std::sync::{
 
 use crossbeam::utils::CachePadded;
 
-use crate::{fib::entry::PortIndex, verdict::Reason};
+use crate::{
+    fib::entry::PortIndex,
+    verdict::{Fate, Reason},
+};
 
 /// A number that one thread adds to and others read.
 #[derive(Debug, Default)]
@@ -166,6 +169,17 @@ impl WorkerCounters {
     pub fn count_drop(&self, reason: Reason) {
         self.dropped.add(1);
         self.drops[reason as usize].add(1);
+    }
+
+    /// Counts a packet by how it ended.
+    #[inline]
+    pub fn count(&self, fate: Fate) {
+        match fate {
+            Fate::Forwarded => self.forwarded.add(1),
+            Fate::Replied(reason) => self.count_reply(reason),
+            Fate::Punted => self.punted.add(1),
+            Fate::Dropped(reason) => self.count_drop(reason),
+        }
     }
 
     /// Counts an answered packet.

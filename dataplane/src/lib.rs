@@ -13,6 +13,8 @@
 //! 4. [`verdict`]: what becomes of the packet, and for which named reason it is dropped.
 //! 5. [`counters`]: every packet is counted once.
 //! 6. [`port`] again: the packet's descriptor goes to the egress port's TX ring.
+//!
+//! [`trace`] records the way of single packets, where somebody asks for it.
 
 #![deny(unsafe_code)]
 
@@ -26,6 +28,7 @@ pub mod packet;
 pub mod pipeline;
 pub mod port;
 mod sync;
+pub mod trace;
 pub mod verdict;
 pub mod wire;
 pub mod worker;

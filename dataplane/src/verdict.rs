@@ -22,6 +22,19 @@ pub enum Verdict {
     Refuse(Reason, u32),
 }
 
+/// How a packet ended: what is counted, once for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It went on to another node.
+    Forwarded,
+    /// It became an answer to its sender, which was sent or given to the host.
+    Replied(Reason),
+    /// The host has it.
+    Punted,
+    /// Nobody has it.
+    Dropped(Reason),
+}
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a packet was dropped, or answered. One name everywhere: counters, command line,

@@ -18,6 +18,7 @@ use crate::{
     frame::{Burst, FreeList},
     pipeline::{Context, Pipeline},
     port::{Port, Punt, Umem},
+    trace::Tap,
 };
 
 /// Rounds without a packet before an adaptive worker sleeps.
@@ -81,6 +82,10 @@ pub struct Worker<P: Port, U: Punt> {
     pub pipeline: Pipeline,
     /// What it counts.
     pub counters: Arc<CachePadded<WorkerCounters>>,
+    /// The way by which traces come.
+    tap: Arc<Tap>,
+    /// How many came.
+    tapped: u64,
     burst: Burst,
 }
 
@@ -96,7 +101,24 @@ impl<P: Port, U: Punt> Worker<P, U> {
         counters: Arc<CachePadded<WorkerCounters>>,
     ) -> Self {
         let pipeline = Pipeline::new(index, ports.len(), Arc::clone(&counters));
-        Self { ports, umem, free, fib, punt, pipeline, counters, burst: Burst::new() }
+        let (tap, tapped) = (Arc::default(), 0);
+        Self { ports, umem, free, fib, punt, pipeline, counters, tap, tapped, burst: Burst::new() }
+    }
+
+    /// The way by which traces come, for the control thread.
+    pub fn tap(&self) -> Arc<Tap> {
+        Arc::clone(&self.tap)
+    }
+
+    /// Begins and ends traces as asked.
+    #[cold]
+    fn follow_tap(&mut self) {
+        while let Some(order) = self.tap.take() {
+            if let Some(ended) = self.pipeline.watch(order) {
+                self.tap.give_back(ended);
+            }
+            self.tapped += 1;
+        }
     }
 
     /// Works until it is told to stop.
@@ -115,6 +137,9 @@ impl<P: Port, U: Punt> Worker<P, U> {
     /// One round: a burst from every port, and the rings' housekeeping. Says whether there was
     /// anything to do.
     pub fn round(&mut self) -> bool {
+        if self.tap.version() != self.tapped {
+            self.follow_tap();
+        }
         let fib = self.fib.current();
         let mut busy = false;
         for index in 0..self.ports.len() {

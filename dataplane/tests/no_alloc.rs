@@ -6,6 +6,7 @@ mod support;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    sync::Arc,
 };
 
 use sidewinder_dataplane::{
@@ -14,6 +15,7 @@ use sidewinder_dataplane::{
         entry::{Discard, Entry},
     },
     port::memory::CountingHost,
+    trace::{Filter, Kind, Ring, Session},
 };
 use support::{
     packet::{ethernet, icmpv6, ipv4, ipv6, srh, udp},
@@ -51,6 +53,41 @@ static ALLOCATOR: Counting = Counting;
 /// free the old one either.
 #[test]
 fn rounds_do_not_allocate() {
+    let router = rounds(|_, _| {});
+    let counters = &router.worker.counters;
+    let counts = [&counters.forwarded, &counters.replied, &counters.punted, &counters.dropped];
+    assert_eq!(counts.map(|counter| counter.get()), [9000, 5000, 1000, 2000]);
+}
+
+/// The same while traces begin and end, whose records are taken away now and then, and missed
+/// otherwise.
+#[test]
+fn traced_rounds_do_not_allocate() {
+    let ring = Ring::new(100, u64::MAX);
+    let mut taken = 0;
+    let router = rounds(|router, turn| {
+        let tap = router.worker.tap();
+        match turn % 100 {
+            10 => {
+                assert!(tap.begin(Kind::Trace, Session::new(Filter::default(), Arc::clone(&ring))))
+            }
+            90 => tap.end(Kind::Trace),
+            _ if turn % 3 == 0 => taken += std::iter::from_fn(|| ring.take(|_| ())).count(),
+            _ => {}
+        }
+    });
+    taken += std::iter::from_fn(|| ring.take(|_| ())).count();
+    // 80 rounds of every 100 are traced, of 17 packets each.
+    assert_eq!(taken as u64 + ring.missed(), 10 * 80 * 17);
+    assert!(ring.missed() > 0 || taken > 10_000);
+    let counters = &router.worker.counters;
+    let counts = [&counters.forwarded, &counters.replied, &counters.punted, &counters.dropped];
+    assert_eq!(counts.map(|counter| counter.get()), [9000, 5000, 1000, 2000]);
+}
+
+/// A thousand rounds of all packets, none of which may allocate or free. `before` each of them, the
+/// control thread may do something.
+fn rounds(mut before: impl FnMut(&mut Router<CountingHost>, u16)) -> Router<CountingHost> {
     let settings = Settings { frames: 512, ring: 128, flow_label: FlowLabel::Hash };
     let mut router = Router::new(settings, CountingHost::default());
     let packets: Vec<Vec<u8>> =
@@ -65,9 +102,10 @@ fn rounds_do_not_allocate() {
         for packet in &packets {
             assert!(router.offer(0, packet));
         }
-        let before = ASKED.get();
+        before(&mut router, turn);
+        let asked = ASKED.get();
         router.worker.round();
-        assert_eq!(ASKED.get(), before);
+        assert_eq!(ASKED.get(), asked);
         for port in 0..PORTS {
             while let Some(frame) = router.take_sent(port, |_| {}) {
                 router.worker.ports[port].complete(frame);
@@ -75,9 +113,7 @@ fn rounds_do_not_allocate() {
         }
         router.worker.round();
     }
-    let counters = &router.worker.counters;
-    let counts = [&counters.forwarded, &counters.replied, &counters.punted, &counters.dropped];
-    assert_eq!(counts.map(|counter| counter.get()), [9000, 5000, 1000, 2000]);
+    router
 }
 
 fn packets() -> Vec<Vec<u8>> {

@@ -73,6 +73,27 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether it may have cost us something that the peer meant to tell, so that asking again may
+    /// help.
+    pub const fn loses(self) -> bool {
+        use Reason::*;
+        matches!(
+            self,
+            AsPath
+                | AttributeFlags
+                | AttributeLength
+                | AttributeMissing
+                | AttributeOverrun
+                | DescriptorMissing
+                | DescriptorValue
+                | NlriTruncated
+                | Origin
+                | TlvLength
+                | TlvOverrun
+                | TlvValue
+        )
+    }
+
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
 }
@@ -96,6 +117,11 @@ impl Tally {
     /// How often it was.
     pub fn of(&self, reason: Reason) -> u64 {
         self.0[reason as usize]
+    }
+
+    /// How often something may have been [lost](Reason::loses).
+    pub fn losses(&self) -> u64 {
+        Reason::ALL.iter().filter(|reason| reason.loses()).map(|&reason| self.of(reason)).sum()
     }
 
     /// All together.

@@ -38,7 +38,18 @@ pub enum ViaError {
 pub fn resolve<S: AsRef<str>>(ted: &Ted, via: &[S]) -> Result<Vec<Segment>, ViaError> {
     let one = |name: &S| {
         let name = name.as_ref();
-        end_sid(ted, ted.find(name)?).ok_or_else(|| ViaError::NoSid(name.to_owned()))
+        let no_sid = || ViaError::NoSid(name.to_owned());
+        let nodes = ted.named(name);
+        let router_id =
+            |id: &NodeId| ted.node(*id).and_then(|node| node.key().descriptor.igp_router_id);
+        // One router in two levels or areas is one router.
+        if let [first, others @ ..] = &nodes[..]
+            && router_id(first).is_some()
+            && others.iter().all(|other| router_id(other) == router_id(first))
+        {
+            return nodes.iter().find_map(|id| end_sid(ted, *id)).ok_or_else(no_sid);
+        }
+        end_sid(ted, ted.find(name)?).ok_or_else(no_sid)
     };
     via.iter().map(one).collect()
 }
@@ -86,6 +97,17 @@ mod tests {
         let sids: Vec<_> = segments.iter().map(|segment| segment.sid.to_string()).collect();
         assert_eq!(sids, ["fc00:0:2:1::", "fc00:0:3:1::"]);
         assert_eq!(segments[0].behavior, Behavior::END);
+    }
+
+    #[test]
+    fn a_router_in_two_levels_is_one() {
+        let mut ted = ted();
+        let mut other = key(1);
+        other.instance.protocol = crate::ted::Protocol::ISIS_L1;
+        let same = NodeAttributes { name: Some("r2".into()), ..NodeAttributes::default() };
+        ted.apply(Event::Node(other, same.into()), &mut Tally::default());
+        assert!(ted.find("r2").is_err());
+        assert_eq!(resolve(&ted, &["r2"]).unwrap()[0].sid.to_string(), "fc00:0:2:1::");
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn half_withdrawn_and_announced_again_it_is_the_same() {
             right.iter().flat_map(|message| read(&mut decoder, message).0).collect();
         events.retain(|_| chance.below(2) == 0);
         for event in events {
-            if let Some(nlri) = nlri(event) {
+            if let Some(nlri) = event.nlri() {
                 ted.apply(Event::Withdraw(nlri), &mut tally);
                 assert_sound(&ted);
             }
@@ -142,17 +142,6 @@ fn half_withdrawn_and_announced_again_it_is_the_same() {
         }
         assert_eq!(contents(&ted), expected);
     }
-}
-
-fn nlri(event: Event) -> Option<sidewinder_linkstate::ted::Nlri> {
-    use sidewinder_linkstate::ted::Nlri;
-    Some(match event {
-        Event::Node(key, _) => Nlri::Node(key),
-        Event::Link { from, to, descriptor, .. } => Nlri::Link { from, to, descriptor },
-        Event::Prefix { node, descriptor, .. } => Nlri::Prefix { node, descriptor },
-        Event::Sid { node, descriptor, .. } => Nlri::Sid { node, descriptor },
-        Event::Withdraw(_) | Event::EndOfRib => return None,
-    })
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Need {
     Sidewinder,
     /// A kernel for a virtual machine, and QEMU.
     Vm,
+    /// FRR, in a root of its own.
+    Frr,
 }
 
 impl Need {
@@ -34,6 +36,7 @@ impl Need {
             Self::AfXdp if !has_af_xdp() => Some("needs a kernel with XDP_SOCKETS".into()),
             Self::Sidewinder => sidewinder_binary().err(),
             Self::Vm => crate::vm::image::missing(),
+            Self::Frr => crate::frr::missing(),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 //! [`Facts`] for [`crate::checks`]. A section with an error may be missing from the model, but
 //! still counts in the facts, so that references to it are not reported too.
 
+mod link_state;
 mod routing;
 mod segments;
 mod structure;
@@ -14,10 +15,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::item::{
-    At, INTERFACE, Item, LOCATOR, NEIGHBOR, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
+    At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
 };
 use crate::model::{
-    Behavior, Config, Domain, FlowLabel, Interface, Poll, Router, Steer, Table, ZeroCopy,
+    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, Steer, Table,
+    ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -45,6 +47,18 @@ pub(crate) struct Facts {
     pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.
     pub(crate) first_segs: Vec<At<Ipv6Addr>>,
+    /// Names of nodes.
+    pub(crate) nodes: Vec<At<String>>,
+    /// Their router IDs.
+    pub(crate) node_ids: Vec<At<RouterId>>,
+    /// Nodes that links name.
+    pub(crate) node_refs: Vec<At<String>>,
+    /// Nodes that policies name.
+    pub(crate) via: Vec<At<String>>,
+    /// Whether there is a [source.bgp-ls], however bad.
+    pub(crate) bgp_ls: bool,
+    /// Place of the router's name, if the file gives one.
+    pub(crate) router_name: Option<Span>,
     /// Places of the segment lists of the policies in the model, in its order.
     pub(crate) segment_lists: Vec<Span>,
 }
@@ -54,6 +68,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     let mut facts = Facts::default();
     let router = top.table("router", &ROUTER);
     let encap_source_given = router.as_ref().is_some_and(|item| item.has("encap-source"));
+    facts.router_name = router.as_ref().and_then(|item| Some(item.value("name")?.span()));
     let router = router.map(|item| self::router(&item)).unwrap_or_default();
 
     let mut interfaces = Vec::new();
@@ -95,11 +110,31 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     for item in top.tables("neighbor", &NEIGHBOR) {
         neighbors.extend(routing::neighbor(&item, &mut facts));
     }
-    let sources =
-        top.table("source", &SOURCE).map(|item| routing::sources(&item)).unwrap_or_default();
+    let source = top.table("source", &SOURCE);
+    facts.bgp_ls = source.as_ref().is_some_and(|item| item.has("bgp-ls"));
+    let sources = source.map(|item| routing::sources(&item)).unwrap_or_default();
 
-    let config =
-        Config { router, interfaces, locators, sids, policies, routes, neighbors, sources };
+    let mut nodes = Vec::new();
+    for item in top.tables("node", &NODE) {
+        nodes.extend(link_state::node(&item, &mut facts));
+    }
+    let mut links = Vec::new();
+    for item in top.tables("link", &LINK) {
+        links.extend(link_state::link(&item, &mut facts));
+    }
+
+    let config = Config {
+        router,
+        interfaces,
+        locators,
+        sids,
+        policies,
+        routes,
+        neighbors,
+        sources,
+        nodes,
+        links,
+    };
     (config, facts)
 }
 
@@ -139,6 +174,7 @@ fn router(item: &Item<'_>) -> Router {
             .unwrap_or_default(),
         icmp_source: item.get("icmp-source", read::ipv6_global).or(encap_source),
         icmp_rate: item.get("icmp-rate", read::number(0..=u32::MAX)).unwrap_or(default.icmp_rate),
+        o_flag: item.get("o-flag", read::word(OFlag::WORDS)).unwrap_or_default(),
         poll: item.get("poll", read::word(Poll::WORDS)).unwrap_or_default(),
         socket: item.get("socket", read::socket_path).unwrap_or(default.socket),
         metrics: item.get("metrics", read::socket_addr),

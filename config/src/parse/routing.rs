@@ -4,11 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Facts, interface_ref, is_empty_list, report_link_local};
+use super::{Facts, interface_ref, is_empty_list, link_state, report_link_local};
 use crate::item::{At, Item, NEXT_HOP, SOURCE_BGP_LS, SOURCE_KERNEL, join};
-use crate::model::{
-    BgpLsSource, BgpSession, KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table,
-};
+use crate::model::{KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table};
 use crate::read;
 use crate::report::Diagnostic;
 
@@ -164,53 +162,32 @@ pub(super) fn neighbor(item: &Item<'_>, facts: &mut Facts) -> Option<Neighbor> {
 pub(super) fn sources(item: &Item<'_>) -> Sources {
     Sources {
         kernel: item.table("kernel", &SOURCE_KERNEL).map(|item| kernel(&item)),
-        bgp_ls: item.table("bgp-ls", &SOURCE_BGP_LS).and_then(|item| bgp_ls(&item)),
+        bgp_ls: item.table("bgp-ls", &SOURCE_BGP_LS).and_then(|item| link_state::bgp_ls(&item)),
     }
-}
-
-fn report_ignored(item: &Item<'_>, name: &str) {
-    item.push(
-        Diagnostic::warning(format!("[source.{name}] is not yet supported by this version"))
-            .at(item.header(), "ignored")
-            .help("routes come from this file only; write them as [[route]]"),
-    );
 }
 
 fn kernel(item: &Item<'_>) -> KernelSource {
-    report_ignored(item, "kernel");
-    let tables = item.list("tables", read::table);
-    let tables = tables.map(|list| list.value.into_iter().map(|table| table.value).collect());
-    KernelSource { tables: tables.unwrap_or_else(|| vec![Table::MAIN]) }
-}
-
-fn bgp_ls(item: &Item<'_>) -> Option<BgpLsSource> {
-    report_ignored(item, "bgp-ls");
-    let peer = item.get("peer", read::bgp_addr);
-    let listen = item.get("listen", read::bgp_addr);
-    match (item.value("peer"), item.value("listen")) {
-        (Some(peer), Some(listen)) => item.push(
-            listen
-                .error("`peer` and `listen` exclude each other", "")
-                .at(peer.span(), "")
-                .help("keep `peer` to open the session from here, `listen` to wait for it"),
-        ),
-        (None, None) => item.push(
-            Diagnostic::error("[source.bgp-ls] has neither `peer` nor `listen`")
-                .at(item.header(), "one of them is missing here")
-                .help("add a line such as peer = \"[fc00::9]:179\""),
-        ),
-        _ => {}
+    let Some(list) = item.list("tables", read::table) else {
+        return KernelSource { tables: vec![Table::MAIN] };
+    };
+    if list.value.is_empty() && item.value("tables").is_some_and(is_empty_list) {
+        item.push(
+            Diagnostic::error("`tables` names no table")
+                .at(list.span, "empty")
+                .help("name at least one, such as tables = [\"main\"], or remove the section"),
+        );
     }
-    let as_number = read::number(1..=u32::MAX);
-    let local_as = item.require("local-as", "65000", &as_number);
-    let peer_as = item.get("peer-as", &as_number);
-    let router_id = item.require("router-id", "\"0000.0000.0001\"", read::router_id);
-    let session = peer.map(BgpSession::Peer).or(listen.map(BgpSession::Listen))?;
-    let local_as = local_as?.value;
-    Some(BgpLsSource {
-        session,
-        local_as,
-        peer_as: peer_as.unwrap_or(local_as),
-        router_id: router_id?.value,
-    })
+    let mut tables: Vec<At<Table>> = Vec::new();
+    for table in list.value {
+        match tables.iter().find(|other| other.value == table.value) {
+            Some(first) => item.push(
+                Diagnostic::error(format!("table {} is listed twice", table.value))
+                    .at(table.span, "again here")
+                    .at(first.span.clone(), "first here")
+                    .help("remove one of them"),
+            ),
+            None => tables.push(table),
+        }
+    }
+    KernelSource { tables: tables.into_iter().map(|table| table.value).collect() }
 }

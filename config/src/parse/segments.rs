@@ -304,6 +304,7 @@ fn read_policy(
         }
     }
     facts.first_segs.extend(lists.iter().filter_map(|list| list.segs.first().cloned()));
+    facts.via.extend(lists.iter().flat_map(|list| list.via.iter().cloned()));
     let policy = Policy {
         name: name?.value,
         behavior: behavior?.value,
@@ -317,6 +318,7 @@ fn read_policy(
 /// A segment list with its places.
 struct Listed {
     segs: Vec<At<Ipv6Addr>>,
+    via: Vec<At<String>>,
     weight: u8,
     span: Span,
 }
@@ -324,42 +326,62 @@ struct Listed {
 impl Listed {
     fn segment_list(&self) -> SegmentList {
         let segs = self.segs.iter().map(|seg| seg.value).collect();
-        SegmentList { segs, weight: self.weight }
+        let via = self.via.iter().map(|node| node.value.clone()).collect();
+        SegmentList { segs, via, weight: self.weight }
+    }
+
+    /// The places of its segments.
+    fn places(&self) -> Vec<&Span> {
+        let segs = self.segs.iter().map(|seg| &seg.span);
+        segs.chain(self.via.iter().map(|node| &node.span)).collect()
     }
 }
 
-/// The policy's segment lists, of `segs` or of `lists`.
+/// The policy's segment lists, of `segs`, of `via` or of `lists`.
 fn lists(item: &Item<'_>) -> Vec<Listed> {
-    match (item.value("segs"), item.value("lists")) {
-        (Some(segs), Some(lists)) => item.push(
-            lists
-                .error("`segs` and `lists` exclude each other", "")
-                .at(segs.span(), "")
-                .help("for one segment list keep `segs`; for several, put all into `lists`"),
-        ),
-        (None, None) => item.push(
+    let given: Vec<_> =
+        ["segs", "via", "lists"].into_iter().filter_map(|key| item.value(key)).collect();
+    match given[..] {
+        [] => item.push(
             Diagnostic::error("[[policy]] has no segments")
                 .at(item.header(), "`segs` is missing here")
-                .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]"),
+                .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]")
+                .help("or name nodes of the topology: via = [\"r2\", \"fc00:0:3:d6::\"]"),
         ),
-        (None, Some(lists)) if is_empty_list(lists) => item.push(
+        [lists] if lists.key == "lists" && is_empty_list(lists) => item.push(
             lists
                 .error("`lists` names no segment list", "empty")
                 .help("write lists = [ { segs = [\"fc00:0:2:e::\"], weight = 1 } ]"),
         ),
-        _ => {}
+        [_] => {}
+        [ref others @ .., lists] => {
+            let names: Vec<_> = given.iter().map(|value| value.name()).collect();
+            let found = lists.error(format!("{} exclude each other", join(&names, "and")), "");
+            let found = others.iter().fold(found, |found, other| found.at(other.span(), ""));
+            item.push(match lists.key {
+                "lists" => found
+                    .help("for one segment list keep `segs`; for several, put all into `lists`"),
+                _ => found.help("keep `segs` to write SIDs, `via` to have them found by nodes"),
+            });
+        }
     }
-    let mut all: Vec<_> = segs(item, 1).into_iter().collect();
+    let mut all: Vec<_> = segs(item, 1).into_iter().chain(via(item, 1)).collect();
     for item in item.tables("lists", &LIST) {
         let weight = item.get("weight", read::number(1..=u8::MAX)).unwrap_or(1);
-        if !item.has("segs") {
-            item.push(
+        match (item.value("segs"), item.value("via")) {
+            (None, None) => item.push(
                 Diagnostic::error("a segment list has no `segs`")
                     .at(item.header(), "`segs` is missing here")
                     .help("write { segs = [\"fc00:0:2:e::\"], weight = 1 }"),
-            );
+            ),
+            (Some(segs), Some(via)) => item.push(
+                via.error("`segs` and `via` exclude each other", "")
+                    .at(segs.span(), "")
+                    .help("keep `segs` to write SIDs, `via` to have them found by nodes"),
+            ),
+            _ => {}
         }
-        all.extend(segs(&item, weight));
+        all.extend(segs(&item, weight).into_iter().chain(via(&item, weight)));
     }
     all
 }
@@ -373,17 +395,30 @@ fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the SIDs to visit, first to last"),
         );
     }
-    Some(Listed { segs: list.value, weight, span: list.span })
+    Some(Listed { segs: list.value, via: Vec::new(), weight, span: list.span })
+}
+
+fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
+    let list = item.list("via", read::name)?;
+    if item.value("via").is_some_and(is_empty_list) {
+        item.push(
+            Diagnostic::error("`via` names no node")
+                .at(list.span.clone(), "empty")
+                .help("list the nodes to visit, first to last"),
+        );
+    }
+    Some(Listed { segs: Vec::new(), via: list.value, weight, span: list.span })
 }
 
 fn report_headroom(item: &Item<'_>, behavior: Headend, list: &Listed) {
-    let overhead = behavior.overhead(list.segs.len());
-    let too_many = (1..=list.segs.len()).find(|n| behavior.overhead(*n) > HEADROOM);
+    let places = list.places();
+    let overhead = behavior.overhead(places.len());
+    let too_many = (1..=places.len()).find(|n| behavior.overhead(*n) > HEADROOM);
     let Some(too_many) = too_many else { return };
     let most = too_many - 1;
     item.push(
-        Diagnostic::error(format!("{} segments do not fit in front of a packet", list.segs.len()))
-            .at(list.segs[most].span.clone(), "one too many")
+        Diagnostic::error(format!("{} segments do not fit in front of a packet", places.len()))
+            .at(places[most].clone(), "one too many")
             .help(format!("{behavior} can carry at most {most} segments"))
             .help(format!("this list adds {overhead} bytes, and there is room for {HEADROOM}")),
     );

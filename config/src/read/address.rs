@@ -91,6 +91,14 @@ pub(crate) fn ipv6_prefix(value: Value<'_>) -> Read<Ipv6Net> {
     }
 }
 
+/// One host, or a prefix of hosts, of either family.
+pub(crate) fn network(value: Value<'_>) -> Read<IpNet> {
+    if string(value, "an address or a prefix")?.contains('/') {
+        return prefix(value, Asked::Either);
+    }
+    ip(value).map(IpNet::from)
+}
+
 /// A SID: an IPv6 address, or a prefix.
 pub(crate) fn sid(value: Value<'_>) -> Read<Ipv6Net> {
     if string(value, "a SID")?.contains('/') {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 pub(crate) use self::address::{
-    ip, ip_prefix, ipv4_unicast, ipv6_global, ipv6_prefix, ipv6_unicast, sid,
+    ip, ip_prefix, ipv4_unicast, ipv6_global, ipv6_prefix, ipv6_unicast, network, sid,
 };
 use crate::item::{Value, join, nearest};
 use crate::mac::MacAddr;
@@ -132,6 +132,16 @@ fn not_a_number(value: Value<'_>) -> Diagnostic {
     }
 }
 
+/// `true` or `false`.
+pub(crate) fn boolean(value: Value<'_>) -> Read<bool> {
+    match value.toml() {
+        DeValue::Boolean(boolean) => Ok(*boolean),
+        _ => Err(value
+            .error(format!("{} must be true or false", value.name()), value.kind())
+            .help("write true or false, without quotes")),
+    }
+}
+
 /// A number of bits of an IPv6 address.
 pub(crate) fn bits(value: Value<'_>) -> Read<u8> {
     number(0..=128)(value)
@@ -201,6 +211,18 @@ pub(crate) fn socket_path(value: Value<'_>) -> Read<PathBuf> {
         _ if text.len() > MAX => bad("longer than 107 bytes, the most a Unix socket takes"),
         _ => Ok(PathBuf::from(text)),
     }
+}
+
+/// The path of a file.
+pub(crate) fn path(value: Value<'_>) -> Read<PathBuf> {
+    let text = string(value, "a path")?;
+    if text.is_empty() || text.contains('\0') {
+        let label = if text.is_empty() { "empty" } else { "has a zero byte" };
+        return Err(value
+            .error(format!("`{}` cannot be the path of a file", value.key), label)
+            .help("for example \"/etc/sidewinder/bgp.key\""));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// An address and a port.

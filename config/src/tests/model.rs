@@ -1,5 +1,7 @@
 //! What good files become.
 
+use std::net::Ipv4Addr;
+
 use super::{BASE, good};
 use crate::*;
 
@@ -30,6 +32,7 @@ fn every_setting_of_router_and_interface() {
         sid-sources = ["fc00::/16"]
         icmp-source = "fc00:0:1::2"
         icmp-rate = 0
+        o-flag = "copy"
         poll = "busy"
         socket = "/run/r1.sock"
         metrics = "[::1]:9117"
@@ -54,6 +57,7 @@ fn every_setting_of_router_and_interface() {
             sid_sources: vec!["fc00::/16".parse().unwrap()],
             icmp_source: "fc00:0:1::2".parse().ok(),
             icmp_rate: 0,
+            o_flag: OFlag::Copy,
             poll: Poll::Busy,
             socket: "/run/r1.sock".into(),
             metrics: "[::1]:9117".parse().ok(),
@@ -268,12 +272,68 @@ fn sources() {
     "#;
     let checked = check(&format!("{BASE}{text}"), "r1.toml").unwrap();
     let bgp_ls = checked.config.sources.bgp_ls.unwrap();
-    assert_eq!(bgp_ls.session, BgpSession::Peer("[fc00::9]:179".parse().unwrap()));
+    let address = "[fc00::9]:179".parse().unwrap();
+    assert_eq!(bgp_ls.session, BgpSession::Peer { address, local: None });
+    assert_eq!(bgp_ls.identifier, Ipv4Addr::new(0, 0, 10, 1));
+    assert_eq!((bgp_ls.hold_time, bgp_ls.grace, bgp_ls.instance), (90, 120, None));
     assert_eq!((bgp_ls.local_as, bgp_ls.peer_as), (65000, 65000));
     assert_eq!(bgp_ls.router_id, RouterId::Isis([0, 0, 0, 0, 0x0a, 1]));
     assert_eq!(bgp_ls.router_id.to_string(), "0000.0000.0a01");
     let kernel = checked.config.sources.kernel.unwrap();
     assert_eq!(kernel.tables, [Table::MAIN, Table(100)]);
+}
+
+#[test]
+fn waiting_for_a_peer() {
+    let text = r#"
+        [source.bgp-ls]
+        listen = "[::]:1790"
+        from = "fc00::/64"
+        local-as = 65000
+        peer-as = 65001
+        router-id = "192.0.2.1"
+        hold-time = 0
+        grace = 0
+        instance-id = 7
+        password-file = "/key"
+    "#;
+    let bgp_ls = good(text).config.sources.bgp_ls.unwrap();
+    let (address, from) = ("[::]:1790".parse().unwrap(), "fc00::/64".parse().ok());
+    assert_eq!(bgp_ls.session, BgpSession::Listen { address, from });
+    assert_eq!(bgp_ls.identifier, Ipv4Addr::new(192, 0, 2, 1));
+    assert_eq!((bgp_ls.hold_time, bgp_ls.grace, bgp_ls.instance), (0, 0, Some(7)));
+    assert_eq!(bgp_ls.password_file.as_deref(), Some(std::path::Path::new("/key")));
+}
+
+#[test]
+fn a_topology_and_policies_by_it() {
+    let text = r#"
+        [[policy]]
+        name = "p"
+        behavior = "H.Encaps"
+        lists = [{ via = ["r2"], weight = 3 }, { segs = ["fc00:0:2::"] }]
+        [[node]]
+        name = "sidewinder"
+        locators = ["fc00:0:1::/48"]
+        [[node]]
+        name = "r2"
+        router-id = "10.0.0.2"
+        overload = true
+        prefixes = ["10.2.0.0/16"]
+        [[link]]
+        from = "sidewinder"
+        to = "r2"
+        metric = 10
+        bandwidth = 1_250_000_000
+    "#;
+    let config = good(text).config;
+    assert_eq!(config.policies[0].lists[0].via, ["r2"]);
+    assert_eq!(config.policies[0].lists[0].len(), 1);
+    assert_eq!(config.nodes[1].router_id, Some(RouterId::Ospf(Ipv4Addr::new(10, 0, 0, 2))));
+    assert!(config.nodes[1].overload);
+    let link = &config.links[0];
+    assert_eq!((link.metric, link.metric_back), (10, 10));
+    assert_eq!(link.bandwidth, Some(1_250_000_000));
 }
 
 #[test]

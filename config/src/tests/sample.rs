@@ -60,14 +60,22 @@ fn inline(line: &str, written: &str) -> bool {
 #[test]
 fn commented_out_sources_are_good_too() {
     let at = SAMPLE.find("# [source.kernel]").unwrap();
+    let is_key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
     let keys = SAMPLE[at..]
         .lines()
         .map(|line| line.trim_start_matches("# "))
-        .filter(|line| line.starts_with('[') || line.contains(" = "))
-        .filter(|line| !line.starts_with("listen") && !line.starts_with("The "));
-    let text = format!("{SAMPLE}\n{}", keys.collect::<Vec<_>>().join("\n"));
+        .filter(|line| line.starts_with('[') || is_key(line))
+        // Those that go with the other side only.
+        .filter(|line| !line.starts_with("listen") && !line.starts_with("from = \"fc"));
+    let sample = SAMPLE.replace("#name = \"sidewinder\"", "name = \"r1\"");
+    let text = format!("{sample}\n{}", keys.collect::<Vec<_>>().join("\n"));
     let checked = check(&text, "sample").unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(checked.warnings.diagnostics().len(), 2, "{}", checked.warnings);
-    let sources = checked.config.sources;
-    assert!(sources.kernel.is_some() && sources.bgp_ls.is_some());
+    assert!(checked.warnings.is_empty(), "{}", checked.warnings);
+    let config = checked.config;
+    assert!(config.sources.kernel.is_some());
+    // What is written there is the default, if there is one.
+    let bgp_ls = config.sources.bgp_ls.unwrap();
+    assert_eq!(bgp_ls.hold_time, crate::BgpLsSource::DEFAULT_HOLD_TIME);
+    assert_eq!(bgp_ls.grace, crate::BgpLsSource::DEFAULT_GRACE);
+    assert_eq!((config.nodes.len(), config.links.len()), (2, 1));
 }

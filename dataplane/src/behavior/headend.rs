@@ -86,6 +86,16 @@ impl SegmentList {
         self.overhead
     }
 
+    /// Whether a packet begins with the list's headers: whether it was the one that was pushed.
+    pub fn is_in_front_of(&self, packet: &[u8]) -> bool {
+        let unused = self.headers.len() - self.overhead;
+        let (own, theirs) = (self.headers.get(unused..), packet.get(..self.overhead));
+        let (Some(own), Some(theirs)) = (own, theirs) else { return false };
+        // What is filled in per packet, and the protocol of what is inside.
+        let free = |at: usize| at < ipv6::field::NEXT_HEADER || at == self.protocol_at;
+        own.iter().zip(theirs).enumerate().all(|(at, (own, theirs))| free(at) || own == theirs)
+    }
+
     /// Pushes the headers in front of a packet, with what they say of it.
     ///
     /// Those of up to five segments are written as the end of a block of constant size: a few wide

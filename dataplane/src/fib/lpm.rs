@@ -89,6 +89,17 @@ impl Lpm {
         entry
     }
 
+    /// [`lookup`](Self::lookup), with the length of the prefix that was found: for who wants to be
+    /// told, and has the time.
+    #[cold]
+    pub fn lookup_prefix(&self, key: u128) -> (Entry, u8) {
+        let mut word = self.nodes.find(self.upper, signed(upper_half(key)));
+        if let Some(tree) = word.tree() {
+            word = self.nodes.find(self.lower[tree as usize], signed(lower_half(key)));
+        }
+        (word.entry(self.default), word.owner())
+    }
+
     /// [`lookup`](Self::lookup) for many keys at once. `entries` is as long as `keys`.
     #[inline]
     pub fn lookup_batch(&self, keys: &[u128], entries: &mut [Entry]) {

@@ -2,12 +2,13 @@
 
 use crossbeam::utils::CachePadded;
 
+use super::observe::Observer;
 use crate::{
     counters::{Traffic, WorkerCounters},
     fib::entry::PortIndex,
     frame::{BURST, Burst, FreeList, PacketBuf},
     packet::{Meta, NOWHERE},
-    verdict::Reason,
+    verdict::{Fate, Reason},
 };
 
 /// What is known of those that leave before all of the burst is done.
@@ -65,6 +66,7 @@ impl Departures {
         metas: &[Meta; BURST],
         ports: &mut Ports<'_>,
         counters: &WorkerCounters,
+        observer: &mut impl Observer,
     ) {
         let port = usize::from(self.port);
         if !self.mixed
@@ -82,7 +84,7 @@ impl Departures {
             counters.forwarded.add(packets);
             return;
         }
-        distribute(burst, metas, ports, counters);
+        distribute(burst, metas, ports, counters, observer);
     }
 }
 
@@ -115,9 +117,10 @@ fn distribute(
     metas: &[Meta; BURST],
     ports: &mut Ports<'_>,
     counters: &WorkerCounters,
+    observer: &mut impl Observer,
 ) {
     let mut forwarded = 0;
-    for (packet, meta) in burst.drain(..).zip(metas) {
+    for (index, (packet, meta)) in burst.drain(..).zip(metas).enumerate() {
         if meta.egress == NOWHERE {
             ports.free.push(packet.frame);
             continue;
@@ -125,6 +128,7 @@ fn distribute(
         let sent = Traffic { packets: 1, bytes: u64::from(packet.len) };
         if let Err((reason, packet)) = ports.send(usize::from(meta.egress), packet) {
             counters.count_drop(reason);
+            observer.ended(index, Fate::Dropped(reason));
             ports.free.push(packet.frame);
             continue;
         }
@@ -139,7 +143,7 @@ fn distribute(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::observe::Nobody, *};
     use crate::frame::{Frame, PacketBuf};
 
     fn burst(numbers: std::ops::Range<u32>) -> Burst {
@@ -160,7 +164,7 @@ mod tests {
             (0..2).for_each(|_| departures.note(0));
             let mut leaving = burst(0..2);
             let mut ports = Ports { out: &mut out, room: &mut room, free: &mut free };
-            departures.finish(&mut leaving, &metas, &mut ports, &counters);
+            departures.finish(&mut leaving, &metas, &mut ports, &counters, &mut Nobody);
             assert!(leaving.is_empty() && out[0].len() == waiting as usize + 1);
             assert_eq!(free.pop().map(|frame| frame.index()), Some(1));
             assert_eq!((counters.forwarded.get(), counters.dropped.get()), (1, 1));
@@ -181,7 +185,7 @@ mod tests {
         (0..3).for_each(|_| departures.note(0));
         let mut leaving = burst(0..3);
         let mut ports = Ports { out: &mut out, room: &mut room, free: &mut free };
-        departures.finish(&mut leaving, &metas, &mut ports, &counters);
+        departures.finish(&mut leaving, &metas, &mut ports, &counters, &mut Nobody);
         assert!(leaving.is_empty() && out[0].len() == 3 && *room[0] == 2 && free.is_empty());
         assert_eq!(counters.sent[0].get(), Traffic { packets: 3, bytes: 180 });
     }

@@ -1,10 +1,10 @@
 //! The border of the SR domain: RFC 8754, section 5.1.
 
-use super::{Pipeline, Run};
+use super::{Pipeline, Run, observe::Observer};
 use crate::{
     fib::{Fib, Prefix, Sid},
     packet::Packet,
-    verdict::{Reason, Verdict},
+    verdict::{Fate, Reason, Verdict},
     wire::ipv6,
 };
 
@@ -15,11 +15,14 @@ fn is_in(prefixes: &[Prefix], address: u128) -> bool {
 impl Pipeline {
     /// Drops what came in from outside and is for a SID block.
     #[inline(never)]
-    pub(super) fn keep_out(&mut self, fib: &Fib) {
+    pub(super) fn keep_out(&mut self, fib: &Fib, observer: &mut impl Observer) {
+        const REASON: Reason = Reason::SidFromOutside;
         let blocks = &fib.domain.blocks;
-        for _ in 0..self.pending.retain(|key, v6| !v6 || !is_in(blocks, key)) {
-            self.counters.count_drop(Reason::SidFromOutside);
-        }
+        let is_let_in = |key, v6: bool| !v6 || !is_in(blocks, key);
+        self.pending.retain(is_let_in, |index| {
+            self.counters.count_drop(REASON);
+            observer.ended(index, Fate::Dropped(REASON));
+        });
     }
 }
 

@@ -1,17 +1,14 @@
 //! Packets that end here: given to the host, answered, dropped.
 
-use std::{sync::Arc, time::Instant};
-
-use crossbeam::utils::CachePadded;
+use std::time::Instant;
 
 use crate::{
-    counters::WorkerCounters,
     fib::{Fib, entry::Punted},
     icmp,
     limiter::Limiter,
     packet::Packet,
     port::Punt,
-    verdict::{Reason, Verdict},
+    verdict::{Fate, Reason, Verdict},
     wire::{ext, srh},
 };
 
@@ -22,7 +19,7 @@ const ON_LINK_RATE: u32 = 200;
 const HOST_RATE: u32 = 50_000;
 
 /// What it takes to end a packet: limits, and the time they go by.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Limits the ICMP errors we send.
     errors: Limiter,
@@ -33,28 +30,17 @@ pub(super) struct Ends {
     to_host: Limiter,
     /// The time of this burst, once something asked for it.
     now: Option<Instant>,
-    counters: Arc<CachePadded<WorkerCounters>>,
 }
 
 impl Ends {
-    pub(super) fn new(counters: Arc<CachePadded<WorkerCounters>>) -> Self {
-        Self {
-            errors: Limiter::default(),
-            on_link: Limiter::default(),
-            to_host: Limiter::default(),
-            now: None,
-            counters,
-        }
-    }
-
     /// A new burst: time has passed.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
         self.now = None;
     }
 
-    /// Carries out a verdict that ends a packet here, or turns it into an answer. Says whether
-    /// there is an answer to be looked up.
+    /// Carries out a verdict that ends a packet here, or turns it into an answer. Says how it ended;
+    /// `None`: there is an answer to be looked up.
     #[inline(never)]
     pub(super) fn settle<U: Punt>(
         &mut self,
@@ -62,18 +48,21 @@ impl Ends {
         verdict: Verdict,
         fib: &Fib,
         punt: &mut U,
-    ) -> bool {
+    ) -> Option<Fate> {
         match verdict {
-            Verdict::Reply(_) => return true,
+            // Who asks for a look-up is not sent here, and would have it; nor is what is sent on.
+            Verdict::Reply(_) | Verdict::Lookup(_) | Verdict::Forward(_) | Verdict::Transmit(_) => {
+                None
+            }
             Verdict::Punt(Punted::Solicit(port)) => {
                 let now = self.now();
                 if self.on_link.allows(ON_LINK_RATE, now) {
                     punt.solicit(port, packet.meta.key, packet.meta.v6);
                 }
-                self.counters.count_drop(Reason::NeighborUnresolved);
+                Some(Fate::Dropped(Reason::NeighborUnresolved))
             }
-            Verdict::Punt(punted) => self.punt(packet, punted, punt),
-            Verdict::Drop(reason) => self.counters.count_drop(reason),
+            Verdict::Punt(punted) => Some(self.punt(packet, punted, punt)),
+            Verdict::Drop(reason) => Some(Fate::Dropped(reason)),
             Verdict::Refuse(reason, parameter) => {
                 // The limit comes last: what must not be answered takes nothing from it.
                 let now = self.now();
@@ -81,30 +70,25 @@ impl Ends {
                     && icmp::error(packet, reason, parameter, &fib.node)
                     && self.errors.allows(fib.node.icmp_rate, now)
                 {
-                    return true;
+                    return None;
                 }
-                self.counters.count_drop(reason);
+                Some(Fate::Dropped(reason))
             }
-            Verdict::Lookup(_) | Verdict::Forward(_) | Verdict::Transmit(_) => {}
         }
-        false
     }
 
-    fn punt<U: Punt>(&mut self, packet: &Packet<'_>, punted: Punted, punt: &mut U) {
+    fn punt<U: Punt>(&mut self, packet: &Packet<'_>, punted: Punted, punt: &mut U) -> Fate {
         let now = self.now();
         let allowed = match punted {
             Punted::Host => self.to_host.allows(HOST_RATE, now),
             _ => self.on_link.allows(ON_LINK_RATE, now),
         };
         if !allowed {
-            self.counters.count_drop(Reason::PuntLimited);
+            Fate::Dropped(Reason::PuntLimited)
         } else if !punt.punt(packet.bytes()) {
-            self.counters.count_drop(Reason::PuntFailed);
+            Fate::Dropped(Reason::PuntFailed)
         } else {
-            match packet.meta.reply {
-                Some(reason) => self.counters.count_reply(reason),
-                None => self.counters.punted.add(1),
-            }
+            packet.meta.reply.map_or(Fate::Punted, Fate::Replied)
         }
     }
 

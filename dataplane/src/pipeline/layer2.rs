@@ -1,7 +1,7 @@
 //! Ethernet frames as cargo: those of an interface that is steered as a whole into a policy
 //! (H.Encaps.L2: RFC 8986, sections 5.3 and 5.4), and those that End.DX2 sends (section 4.9).
 
-use super::{Context, Pipeline};
+use super::{Context, Pipeline, observe::Observer};
 use crate::{
     behavior::headend,
     fib::{
@@ -11,7 +11,7 @@ use crate::{
     frame::Burst,
     packet::{Meta, Packet},
     port::Punt,
-    verdict::{Reason, Verdict},
+    verdict::{Fate, Reason, Verdict},
     wire::ethernet,
 };
 
@@ -24,6 +24,7 @@ impl Pipeline {
         policy: PolicyId,
         burst: &Burst,
         context: &mut Context<'_, U>,
+        observer: &mut impl Observer,
     ) {
         self.pending.begin();
         let mut bytes = 0;
@@ -33,16 +34,17 @@ impl Pipeline {
             *meta = Meta::new(ingress, 0, head, head + u32::from(buf.len));
             meta.received.ethernet = true;
             let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
-            match headend::encap_frame(&mut packet, policy, context.fib, self.worker) {
+            let reason = match headend::encap_frame(&mut packet, policy, context.fib, self.worker) {
                 Ok(table) => {
                     packet.meta.table = table;
                     self.pending.push(index, packet.meta);
+                    continue;
                 }
-                Err(Verdict::Drop(reason) | Verdict::Refuse(reason, _)) => {
-                    self.counters.count_drop(reason);
-                }
-                Err(_) => self.counters.count_drop(Reason::NoRoute),
-            }
+                Err(Verdict::Drop(reason) | Verdict::Refuse(reason, _)) => reason,
+                Err(_) => Reason::NoRoute,
+            };
+            self.counters.count_drop(reason);
+            observer.ended(index, Fate::Dropped(reason));
         }
         if let Some(received) = self.counters.received.get(usize::from(ingress)) {
             received.add(burst.len() as u64, bytes);

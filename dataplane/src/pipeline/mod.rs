@@ -11,7 +11,8 @@
 //! - [`domain`]: what is not let in, and not let at SIDs;
 //! - [`layer2`]: Ethernet frames as cargo;
 //! - [`ends`]: packets for the host, answers, drops;
-//! - [`departures`]: the packets that leave, port by port.
+//! - [`departures`]: the packets that leave, port by port;
+//! - [`observe`]: where a trace looks on. Without one, nothing of it is there.
 
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ use crate::{
     frame::{BURST, Burst, FreeList},
     packet::{Meta, Packet},
     port::{Punt, Umem},
-    verdict::{Reason, Verdict},
+    trace::{Order, Session},
+    verdict::{Fate, Reason, Verdict},
 };
 
 mod departures;
@@ -35,6 +37,7 @@ mod ends;
 mod forward;
 pub(crate) mod ip;
 mod layer2;
+mod observe;
 mod parse;
 mod pending;
 mod run;
@@ -44,6 +47,7 @@ pub use run::Run;
 use departures::{Departures, Ports};
 use ends::Ends;
 use forward::Forwarder;
+use observe::{Nobody, Observer, View, Watch};
 use pending::Pending;
 use run::Others;
 
@@ -68,6 +72,9 @@ pub struct Pipeline {
     ends: Ends,
     worker: usize,
     counters: Arc<CachePadded<WorkerCounters>>,
+    /// Whether somebody looks on: what is asked once a burst.
+    is_watched: bool,
+    watch: Watch,
 }
 
 /// What a worker lends the pipeline for a burst.
@@ -93,10 +100,20 @@ impl Pipeline {
             departures: Departures::default(),
             out: (0..ports).map(|_| Burst::new()).collect(),
             room: vec![CachePadded::new(BURST); ports].into(),
-            ends: Ends::new(Arc::clone(&counters)),
+            ends: Ends::default(),
             worker,
             counters,
+            is_watched: false,
+            watch: Watch::default(),
         }
+    }
+
+    /// Has a session look on, or ends one, from the next burst on. What was on before is given back:
+    /// its memory is the control thread's.
+    pub fn watch(&mut self, order: Order) -> Option<Box<Session>> {
+        let ended = self.watch.set(order);
+        self.is_watched = !self.watch.is_empty();
+        ended
     }
 
     /// Processes the packets that came in by a port. `burst` is empty afterwards: each packet is
@@ -108,32 +125,74 @@ impl Pipeline {
         burst: &mut Burst,
         context: &mut Context<'_, U>,
     ) {
+        if self.is_watched {
+            return self.process_watched(ingress, burst, context);
+        }
+        self.work(ingress, burst, context, &mut Nobody);
+    }
+
+    /// The same, while somebody looks on.
+    #[cold]
+    #[inline(never)]
+    fn process_watched<U: Punt>(
+        &mut self,
+        ingress: PortIndex,
+        burst: &mut Burst,
+        context: &mut Context<'_, U>,
+    ) {
+        let mut watch = std::mem::take(&mut self.watch);
+        self.work(ingress, burst, context, &mut watch);
+        watch.commit();
+        self.watch = watch;
+    }
+
+    /// What both do: the same code, compiled once with an observer and once without.
+    #[inline(always)]
+    fn work<U: Punt, O: Observer>(
+        &mut self,
+        ingress: PortIndex,
+        burst: &mut Burst,
+        context: &mut Context<'_, U>,
+        observer: &mut O,
+    ) {
         self.ends.begin();
         self.departures.begin();
+        observer.received(self.worker, ingress, burst, context.umem);
         let port = context.fib.ports.get(usize::from(ingress));
         let (policy, external) = port.map_or((None, false), |port| (port.policy, port.external));
         match policy {
-            None => self.parse(ingress, burst, context),
-            Some(policy) => self.parse_frames(ingress, policy, burst, context),
+            None => self.parse(ingress, burst, context, observer),
+            Some(policy) => self.parse_frames(ingress, policy, burst, context, observer),
         }
         if external && policy.is_none() {
-            self.keep_out(context.fib);
+            self.keep_out(context.fib, observer);
         }
         for _ in 0..MAX_PASSES {
             if self.pending.is_empty() {
                 break;
             }
             self.pending.look_up(context.fib);
+            observer.looked_up(&self.view(burst, context.umem, context.fib));
             self.act(burst, context.umem, context.fib);
+            observer.acted(&self.view(burst, context.umem, context.fib));
             if !self.others.is_empty() {
-                self.settle(burst, context);
+                self.settle(burst, context, observer);
             }
         }
-        for _ in 0..self.pending.len() {
+        for place in 0..self.pending.len() {
             self.counters.count_drop(Reason::TooManyPasses);
+            observer.ended(self.pending.index(place), Fate::Dropped(Reason::TooManyPasses));
         }
+        observer.leaving(&self.view(burst, context.umem, context.fib));
         let mut ports = Ports { out: &mut self.out, room: &mut self.room, free: context.free };
-        self.departures.finish(burst, &self.metas, &mut ports, &self.counters);
+        self.departures.finish(burst, &self.metas, &mut ports, &self.counters, observer);
+    }
+
+    /// What there is to be seen between two steps.
+    #[inline(always)]
+    fn view<'a>(&'a self, burst: &'a Burst, umem: &'a Umem, fib: &'a Fib) -> View<'a> {
+        let Self { metas, pending, others, .. } = self;
+        View { burst, umem, fib, metas, pending, others }
     }
 
     /// Does what the entries of a pass say. Who needs another look-up is pending again.
@@ -170,7 +229,12 @@ impl Pipeline {
 
     /// Carries out the verdicts on packets of the pass that are unlike most.
     #[inline(never)]
-    fn settle<U: Punt>(&mut self, burst: &mut Burst, context: &mut Context<'_, U>) {
+    fn settle<U: Punt>(
+        &mut self,
+        burst: &mut Burst,
+        context: &mut Context<'_, U>,
+        observer: &mut impl Observer,
+    ) {
         for (index, verdict) in self.others.drain(..) {
             let index = usize::from(index);
             let Some(buf) = burst.get_mut(index) else { continue };
@@ -188,9 +252,16 @@ impl Pipeline {
                     Err(reason) => verdict = Verdict::Drop(reason),
                 }
             }
-            if self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
-                self.departures.reply();
-                self.pending.push(index, packet.meta);
+            match self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
+                Some(fate) => {
+                    observer.ended(index, fate);
+                    self.counters.count(fate);
+                }
+                None => {
+                    observer.answered(index, &packet);
+                    self.departures.reply();
+                    self.pending.push(index, packet.meta);
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What a packet is: the first step, on its first two cache lines.
 
-use super::{Context, Pipeline, ip};
+use super::{Context, Pipeline, ip, observe::Observer};
 use crate::{
     fib::{PortSettings, entry::PortIndex},
     frame::{Burst, FRAME_SIZE},
     packet::{Meta, Packet, Received, array_at},
     port::Punt,
-    verdict::Reason,
+    verdict::{Fate, Reason},
     wire::{
         ethernet,
         ipv6::{
@@ -31,6 +31,7 @@ impl Pipeline {
         ingress: PortIndex,
         burst: &Burst,
         context: &mut Context<'_, U>,
+        observer: &mut impl Observer,
     ) {
         let settings = context.fib.ports.get(usize::from(ingress)).copied();
         let expected = Expected::new(ingress, settings);
@@ -50,7 +51,10 @@ impl Pipeline {
             *meta = Meta::new(ingress, expected.meta.table, head, head + u32::from(buf.len));
             match enter(&mut Packet { frame, meta }, settings) {
                 Ok(()) => self.pending.push(index, meta),
-                Err(reason) => self.counters.count_drop(reason),
+                Err(reason) => {
+                    self.counters.count_drop(reason);
+                    observer.ended(index, Fate::Dropped(reason));
+                }
             }
         }
         if let Some(received) = self.counters.received.get(usize::from(ingress)) {

@@ -107,16 +107,21 @@ impl Pending {
     }
 
     /// Keeps those of which `keep` says so, by what they are looked up by and whether that is IPv6.
-    /// Says how many are gone.
-    pub(super) fn retain(&mut self, keep: impl Fn(u128, bool) -> bool) -> usize {
+    /// Tells `gone` of each of the others.
+    pub(super) fn retain(
+        &mut self,
+        keep: impl Fn(u128, bool) -> bool,
+        mut gone: impl FnMut(usize),
+    ) {
         let count = std::mem::take(&mut self.count).min(BURST);
         for place in 0..count {
             let (index, space, key) = (self.indices[place], self.spaces[place], self.keys[place]);
             if keep(key, space.0 & 1 == 1) {
                 self.push_in(usize::from(index), space, key);
+            } else {
+                gone(usize::from(index));
             }
         }
-        count - self.count
     }
 
     /// [`push`](Self::push) of an IPv6 packet, and what it is looked up by.

@@ -33,6 +33,14 @@ pub mod field {
     pub const SEGMENTS_LEFT: usize = 3;
     /// Last Entry.
     pub const LAST_ENTRY: usize = 4;
+    /// Flags.
+    pub const FLAGS: usize = 5;
+}
+
+/// Bits of the flags.
+pub mod flag {
+    /// The O-flag: a copy is asked for (RFC 9259, section 2.1).
+    pub const OAM: u8 = 0x20;
 }
 
 /// The fixed part of an SRH, copied out of the packet.

@@ -21,6 +21,8 @@ pub mod code {
     pub const CEASE: u8 = 6;
     /// ROUTE-REFRESH Message Error (RFC 7313).
     pub const ROUTE_REFRESH: u8 = 7;
+    /// Send Hold Timer Expired (RFC 9687).
+    pub const SEND_HOLD_TIMER: u8 = 8;
 }
 
 /// Subcodes of Message Header Error.
@@ -71,8 +73,12 @@ pub mod cease {
     pub const DECONFIGURED: u8 = 3;
     /// Connection Rejected.
     pub const REJECTED: u8 = 5;
+    /// Other Configuration Change.
+    pub const CONFIGURATION: u8 = 6;
     /// Connection Collision Resolution.
     pub const COLLISION: u8 = 7;
+    /// Hard Reset (RFC 8538).
+    pub const HARD_RESET: u8 = 9;
 }
 
 /// Why a session ends.
@@ -100,6 +106,17 @@ impl Notification {
     /// An UPDATE Message Error.
     pub fn update(subcode: u8) -> Self {
         Self::new(code::UPDATE, subcode, &[])
+    }
+
+    /// A Cease.
+    pub fn cease(subcode: u8) -> Self {
+        Self::new(code::CEASE, subcode, &[])
+    }
+
+    /// Whether nothing is to be kept of what the session told (RFC 8538, section 3), because it
+    /// will not be told again.
+    pub fn is_final(&self) -> bool {
+        self.code == code::CEASE && matches!(self.subcode, cease::DECONFIGURED | cease::HARD_RESET)
     }
 
     /// From what follows the header of a message; `None` if it is too short.
@@ -150,6 +167,9 @@ impl fmt::Display for Notification {
             (3, 9) => "UPDATE: optional attribute error",
             (3, _) => "UPDATE message error",
             (4, _) => "hold timer expired",
+            (5, 1) => "finite state machine: unexpected message in OpenSent",
+            (5, 2) => "finite state machine: unexpected message in OpenConfirm",
+            (5, 3) => "finite state machine: unexpected message in Established",
             (5, _) => "finite state machine error",
             (6, 1) => "maximum number of prefixes reached",
             (6, 2) => "administrative shutdown",
@@ -163,6 +183,7 @@ impl fmt::Display for Notification {
             (6, 10) => "BFD down",
             (6, _) => "cease",
             (7, _) => "ROUTE-REFRESH message error",
+            (8, _) => "send hold timer expired",
             (code, subcode) => return write!(f, "error {code}, subcode {subcode}"),
         })?;
         match self.communication() {

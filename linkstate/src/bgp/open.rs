@@ -26,8 +26,13 @@ pub enum Capability {
     RouteRefresh,
     /// Messages of up to 65 535 bytes (RFC 8654).
     ExtendedMessage,
+    /// Graceful restart: its flags and restart time, and families whose forwarding it keeps (RFC
+    /// 4724, section 3).
+    GracefulRestart(Vec<u8>),
     /// AS numbers of four octets, and its own (RFC 6793).
     FourOctetAs(u32),
+    /// Route refresh that says where it begins and ends (RFC 7313).
+    EnhancedRouteRefresh,
     /// Any other.
     Other {
         /// Capability code.
@@ -50,13 +55,16 @@ impl Capability {
             }
             (2, []) => Some(Self::RouteRefresh),
             (6, []) => Some(Self::ExtendedMessage),
+            (64, [_, _, ..]) => Some(Self::GracefulRestart(value.to_vec())),
             (65, _) => value.try_into().ok().map(|asn| Self::FourOctetAs(u32::from_be_bytes(asn))),
+            (70, []) => Some(Self::EnhancedRouteRefresh),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Other { code, value: value.to_vec() })
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Adds it to a list of capabilities.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let (code, value): (u8, Vec<u8>) = match self {
             Self::Multiprotocol { afi, safi } => {
                 let [high, low] = afi.to_be_bytes();
@@ -64,7 +72,9 @@ impl Capability {
             }
             Self::RouteRefresh => (2, vec![]),
             Self::ExtendedMessage => (6, vec![]),
+            Self::GracefulRestart(value) => (64, value.clone()),
             Self::FourOctetAs(asn) => (65, asn.to_be_bytes().to_vec()),
+            Self::EnhancedRouteRefresh => (70, vec![]),
             Self::Other { code, value } => (*code, value.clone()),
         };
         let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
@@ -93,7 +103,10 @@ impl Open {
             Capability::LINK_STATE,
             Capability::RouteRefresh,
             Capability::ExtendedMessage,
+            // No family of ours outlives a restart; it asks the peer for End-of-RIB.
+            Capability::GracefulRestart(vec![0, 0]),
             Capability::FourOctetAs(asn),
+            Capability::EnhancedRouteRefresh,
         ];
         Self { asn, hold_time, identifier, capabilities }
     }
@@ -106,6 +119,11 @@ impl Open {
     /// Whether AS numbers in its AS_PATHs have four octets, if we can do that too.
     pub fn has_four_octet_as(&self) -> bool {
         self.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_)))
+    }
+
+    /// Whether the speaker marks the end of what it tells first, and comes back after a restart.
+    pub fn has_graceful_restart(&self) -> bool {
+        self.capabilities.iter().any(|c| matches!(c, Capability::GracefulRestart(_)))
     }
 
     /// From what follows the header of a message. The error is what to answer.

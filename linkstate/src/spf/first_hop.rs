@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::graph::{Graph, UNUSABLE};
-use crate::ted::{Link, LinkId, NodeId, Ted};
+use crate::ted::{Link, LinkId, NodeId, RouterId, Ted};
 
 /// A link of ours, and a router that is reached over it: on a LAN there may be several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,25 @@ pub struct FirstHop {
     pub ipv4_local: Option<Ipv4Addr>,
     /// The router's.
     pub ipv4: Option<Ipv4Addr>,
+}
+
+impl FirstHop {
+    /// The router at the other end of a link; `None` for a link to a LAN, and one that is not there.
+    pub fn over(ted: &Ted, id: LinkId) -> Option<Self> {
+        let link = ted.link(id)?;
+        (!ted.node(link.to)?.key().is_pseudonode()).then(|| over(ted, id, link))
+    }
+
+    /// One of the routers on the LAN that a link leads to.
+    pub fn across(ted: &Ted, id: LinkId, neighbor: &RouterId) -> Option<Self> {
+        let link = ted.link(id)?;
+        let is = |node: &NodeId| {
+            let key = ted.node(*node).map(|node| node.key());
+            key.is_some_and(|key| key.descriptor.igp_router_id.as_ref() == Some(neighbor))
+        };
+        let node = ted.links_from(link.to).map(|(_, link)| link.to).find(is)?;
+        Some(across(ted, id, link, node, link.descriptor.topology))
+    }
 }
 
 /// A set of first hops: a bit for each, by its place in the list.
@@ -95,6 +114,13 @@ impl FirstHops {
             return None;
         }
         self.behind.get(&(lan, node)).map(|set| &set[..])
+    }
+
+    /// Where first hops are in another list; `None` for those that are not.
+    pub(super) fn places_in(&self, other: &Self) -> Vec<Option<usize>> {
+        let places: HashMap<&FirstHop, usize> =
+            other.list.iter().enumerate().map(|(place, hop)| (hop, place)).collect();
+        self.list.iter().map(|hop| places.get(hop).copied()).collect()
     }
 
     /// The first hops of a set.

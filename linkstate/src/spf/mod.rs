@@ -117,17 +117,18 @@ impl Spf {
         }
         let edges = self.graph.follow(ted, changes);
         let first_hops = FirstHops::new(ted, &self.graph, self.root, self.topology);
-        if first_hops != self.first_hops {
-            // Every set of first hops may be another now.
-            self.first_hops = first_hops;
-            return self.paths(ted);
-        }
-        let nodes = if edges.is_empty() {
-            Vec::new()
+        let (run, nodes) = if first_hops != self.first_hops {
+            // Places of first hops in sets are others now.
+            let before = std::mem::replace(&mut self.first_hops, first_hops);
+            let tree = Tree::new(&self.graph, &self.first_hops, self.root);
+            let old = std::mem::replace(&mut self.tree, tree);
+            (Run::Full, self.tree.differences(&old, &before.places_in(&self.first_hops)))
+        } else if edges.is_empty() {
+            (Run::Nothing, Vec::new())
         } else {
-            self.tree.follow(&self.graph, &self.first_hops, self.root, &edges)
+            let nodes = self.tree.follow(&self.graph, &self.first_hops, self.root, &edges);
+            (Run::Incremental, nodes)
         };
-        let run = if edges.is_empty() { Run::Nothing } else { Run::Incremental };
         let mut nets = changes.prefixes.clone();
         for &node in nodes.iter().chain(&changes.nodes) {
             nets.extend(ted.prefixes_of(node).map(|prefix| prefix.descriptor.prefix));

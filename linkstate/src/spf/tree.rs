@@ -1,10 +1,10 @@
 //! Distances and first hops of all nodes, by Dijkstra's algorithm.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use super::MAX_PATH_METRIC;
-use super::first_hop::FirstHops;
+use super::first_hop::{FirstHops, Set};
 use super::graph::{Graph, UNUSABLE};
 use crate::ted::NodeId;
 
@@ -44,6 +44,18 @@ pub(super) fn beyond(distance: u32, cost: u32) -> Option<u32> {
         return None;
     }
     distance.checked_add(cost).filter(|&sum| sum <= MAX_PATH_METRIC)
+}
+
+/// A set of first hops that are in other places by now; `None` if one of them is gone.
+fn moved(set: &[u64], places: &[Option<usize>], words: usize) -> Option<Set> {
+    let mut now: Set = vec![0; words].into();
+    for (place, new) in places.iter().enumerate() {
+        if set.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1) {
+            let new = (*new)?;
+            now[new / 64] |= 1 << (new % 64);
+        }
+    }
+    Some(now)
 }
 
 impl Tree {
@@ -123,6 +135,22 @@ impl Tree {
     /// The first hops of a node.
     pub(super) fn hops(&self, node: NodeId) -> &[u64] {
         self.sets.get(node.index() * self.words..(node.index() + 1) * self.words).unwrap_or(&[])
+    }
+
+    /// Nodes whose distance or first hops are others than in `old`, whose first hops are in these
+    /// places of the list by now.
+    pub(super) fn differences(&self, old: &Self, places: &[Option<usize>]) -> Vec<NodeId> {
+        let mut known: HashMap<&[u64], Option<Set>> = HashMap::new();
+        let differs = |id: &NodeId| {
+            let distance = self.distance(*id);
+            if old.distance(*id) != distance {
+                return true;
+            }
+            let set = old.hops(*id);
+            let now = known.entry(set).or_insert_with(|| moved(set, places, self.words));
+            distance.is_some() && now.as_deref() != Some(self.hops(*id))
+        };
+        (0..self.distances.len() as u32).map(NodeId).filter(differs).collect()
     }
 
     pub(super) fn distance(&self, node: NodeId) -> Option<u32> {

@@ -44,3 +44,17 @@ pub enum Event {
     /// All has been told (RFC 4724, section 2).
     EndOfRib,
 }
+
+impl Event {
+    /// What it is about; `None` for End-of-RIB.
+    pub fn nlri(&self) -> Option<Nlri> {
+        Some(match self.clone() {
+            Self::Node(key, _) => Nlri::Node(key),
+            Self::Link { from, to, descriptor, .. } => Nlri::Link { from, to, descriptor },
+            Self::Prefix { node, descriptor, .. } => Nlri::Prefix { node, descriptor },
+            Self::Sid { node, descriptor, .. } => Nlri::Sid { node, descriptor },
+            Self::Withdraw(nlri) => nlri,
+            Self::EndOfRib => return None,
+        })
+    }
+}

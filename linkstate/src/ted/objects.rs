@@ -129,3 +129,16 @@ pub struct Sid {
     pub attributes: Arc<SidAttributes>,
     pub(super) stale: bool,
 }
+
+macro_rules! stale {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Whether it was announced by a session that has ended, and not since.
+            pub fn stale(&self) -> bool {
+                self.stale
+            }
+        }
+    )*};
+}
+
+stale! { Link Prefix Sid }

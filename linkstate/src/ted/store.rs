@@ -77,6 +77,11 @@ impl Ted {
         }
     }
 
+    /// Whether something has changed since [`take_changes`](Self::take_changes) was called.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// What has changed since this was called before.
     pub fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)

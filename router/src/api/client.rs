@@ -10,26 +10,52 @@ use super::{Request, Response};
 
 /// Asks the daemon behind a control socket, and waits for its answer.
 pub fn request(socket: &Path, request: &Request) -> anyhow::Result<serde_json::Value> {
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
-            "no sidewinder answers on {}: is it running? `--socket` picks another one",
-            socket.display()
-        ),
-        ErrorKind::PermissionDenied => anyhow!(
-            "you may not use {}: run this as root, or join the socket's group",
-            socket.display()
-        ),
-        _ => anyhow!("cannot reach {}: {error}", socket.display()),
-    })?;
-    let mut line = serde_json::to_string(request)?;
-    line.push('\n');
-    stream.write_all(line.as_bytes()).context("the daemon hung up")?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).context("the daemon hung up")?;
-    let response: Response =
-        serde_json::from_str(&answer).context("the daemon's answer makes no sense")?;
-    match response {
-        Response { ok: true, data, .. } => Ok(data.unwrap_or_default()),
-        Response { error, .. } => bail!(error.unwrap_or_else(|| "the daemon refused".into())),
+    let mut answers = Answers::ask(socket, request)?;
+    answers.receive()?.context("the daemon hung up")
+}
+
+/// The answers to a request, one after the other.
+#[derive(Debug)]
+pub struct Answers {
+    stream: BufReader<UnixStream>,
+}
+
+impl Answers {
+    /// Asks the daemon behind a control socket.
+    pub fn ask(socket: &Path, request: &Request) -> anyhow::Result<Self> {
+        let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
+                "no sidewinder answers on {}: is it running? `--socket` picks another one",
+                socket.display()
+            ),
+            ErrorKind::PermissionDenied => anyhow!(
+                "you may not use {}: run this as root, or join the socket's group",
+                socket.display()
+            ),
+            _ => anyhow!("cannot reach {}: {error}", socket.display()),
+        })?;
+        let mut line = serde_json::to_string(request)?;
+        line.push('\n');
+        stream.write_all(line.as_bytes()).context("the daemon hung up")?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Another hand on the connection, to say by `shutdown` that no more is wanted.
+    pub fn connection(&self) -> anyhow::Result<UnixStream> {
+        self.stream.get_ref().try_clone().context("too many open files: raise `ulimit -n`")
+    }
+
+    /// The next answer. `None`: the daemon hung up.
+    pub fn receive(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
+        let mut answer = String::new();
+        if self.stream.read_line(&mut answer).context("the daemon hung up")? == 0 {
+            return Ok(None);
+        }
+        let response: Response =
+            serde_json::from_str(&answer).context("the daemon's answer makes no sense")?;
+        match response {
+            Response { ok: true, data, .. } => Ok(Some(data.unwrap_or_default())),
+            Response { error, .. } => bail!(error.unwrap_or_else(|| "the daemon refused".into())),
+        }
     }
 }

@@ -5,7 +5,14 @@
 //! ← {"ok":true,"data":[…]}
 //! → {"command":"reload"}
 //! ← {"ok":false,"error":"…"}
+//! → {"command":"trace","count":10,"timeout":60}
+//! ← {"ok":true,"data":{"begun":{…}}}
+//! ← {"ok":true,"data":{"packet":{…}}}
+//! ← {"ok":true,"data":{"end":{…}}}
 //! ```
+//!
+//! A trace is the one request with more than one answer. It is over when its client closes the
+//! connection, or no longer writes to it (`shutdown`): then the end is still told.
 
 use std::fs;
 use std::io;
@@ -16,14 +23,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Difference;
+use crate::source::link_state::Format;
 
 pub mod client;
 pub mod metrics;
 pub mod show;
+pub mod trace;
 
 pub use metrics::Metrics;
 
@@ -42,8 +52,15 @@ pub enum Request {
         /// Which part.
         what: What,
     },
+    /// The topology as a picture, in one string.
+    Draw {
+        /// How it is written.
+        format: Format,
+    },
     /// Read the configuration file again.
     Reload,
+    /// Tell the way of the next packets that match.
+    Trace(trace::Ask),
 }
 
 /// The parts of a daemon's state.
@@ -62,6 +79,10 @@ pub enum What {
     Policies,
     /// Neighbours that packets are sent to.
     Neighbors,
+    /// Sources of routes and SIDs.
+    Sources,
+    /// The topology: nodes, and links with metric and load.
+    Topology,
     /// Packets dropped or answered, by reason.
     Drops,
 }
@@ -73,6 +94,8 @@ pub struct Command {
     pub request: Request,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<serde_json::Value, String>>,
+    /// Where more goes, of a request that has more than one answer.
+    pub listener: Option<trace::Listener>,
 }
 
 /// What a daemon answers.
@@ -90,12 +113,13 @@ pub struct Response {
 
 /// A difference in words.
 pub fn describe(difference: &Difference) -> String {
-    let Difference { routes, sids, policies, neighbors, settings } = difference;
+    let Difference { routes, sids, policies, neighbors, topology, settings } = difference;
     let mut changed: Vec<String> = [
         (*routes, "route(s)"),
         (*sids, "SID(s)"),
         (*policies, "policy(s)"),
         (*neighbors, "neighbor(s)"),
+        (*topology, "node(s) and link(s)"),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
@@ -174,22 +198,87 @@ async fn converse(stream: UnixStream, commands: mpsc::Sender<Command>) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        let response = match answer(&line, &commands).await {
-            Ok(data) => Response { ok: true, data: Some(data), error: None },
-            Err(error) => Response { ok: false, data: None, error: Some(error) },
+        let request = serde_json::from_str(&line).map_err(|error| format!("bad request: {error}"));
+        let answer = match request {
+            Ok(Request::Trace(ask)) => match listen(ask, &commands).await {
+                Ok(tracing) => return follow(tracing, reader, writer).await,
+                Err(error) => Err(error),
+            },
+            Ok(request) => self::request(request, None, &commands).await,
+            Err(error) => Err(error),
         };
-        let Ok(mut text) = serde_json::to_string(&response) else { return };
-        text.push('\n');
-        if writer.write_all(text.as_bytes()).await.is_err() {
+        if say(&mut writer, answer).await.is_err() {
             return;
         }
     }
 }
 
-async fn answer(line: &str, commands: &mpsc::Sender<Command>) -> Result<serde_json::Value, String> {
-    let request = serde_json::from_str(line).map_err(|error| format!("bad request: {error}"))?;
+/// Writes an answer.
+async fn say(
+    writer: &mut OwnedWriteHalf,
+    answer: Result<serde_json::Value, String>,
+) -> io::Result<()> {
+    let response = match answer {
+        Ok(data) => Response { ok: true, data: Some(data), error: None },
+        Err(error) => Response { ok: false, data: None, error: Some(error) },
+    };
+    let mut text = serde_json::to_string(&response)?;
+    text.push('\n');
+    writer.write_all(text.as_bytes()).await
+}
+
+async fn request(
+    request: Request,
+    listener: Option<trace::Listener>,
+    commands: &mpsc::Sender<Command>,
+) -> Result<serde_json::Value, String> {
     let (reply, answer) = oneshot::channel();
     let stopping = |_| "the daemon is stopping".to_owned();
-    commands.send(Command { request, reply }).await.map_err(|_| stopping(()))?;
+    let command = Command { request, reply, listener };
+    commands.send(command).await.map_err(|_| stopping(()))?;
     answer.await.map_err(|_| stopping(()))?
+}
+
+/// A trace that has begun.
+struct Following {
+    listener: trace::Listener,
+    messages: mpsc::Receiver<trace::Message>,
+}
+
+async fn listen(ask: trace::Ask, commands: &mpsc::Sender<Command>) -> Result<Following, String> {
+    let (listener, messages) = trace::Listener::new();
+    request(Request::Trace(ask), Some(listener.clone()), commands).await?;
+    Ok(Following { listener, messages })
+}
+
+/// Tells a client of the packets it asked for, until the end.
+async fn follow(
+    tracing: Following,
+    mut reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+) {
+    let Following { listener, mut messages } = tracing;
+    // The control thread must see by itself that this end is gone.
+    let stop = listener.stopper();
+    drop(listener);
+    let mut listening = true;
+    loop {
+        let mut line = [0; 64];
+        tokio::select! {
+            message = messages.recv() => {
+                let Some(message) = message else { return };
+                let answer = serde_json::to_value(message).map_err(|error| error.to_string());
+                if say(&mut writer, answer).await.is_err() {
+                    return;
+                }
+            }
+            // There is nothing more to be said, so that whatever comes is not listened to.
+            count = reader.read(&mut line), if listening => {
+                if matches!(count, Ok(0) | Err(_)) {
+                    listening = false;
+                    stop.stop();
+                }
+            }
+        }
+    }
 }

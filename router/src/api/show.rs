@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sidewinder_config::Behavior;
+use sidewinder_config::{self as config, Behavior};
 use sidewinder_dataplane::counters::Traffic;
 use sidewinder_dataplane::fib::nexthop::State;
 use sidewinder_dataplane::frame::FRAME_SIZE;
@@ -13,7 +13,8 @@ use sidewinder_dataplane::verdict::Reason;
 
 use super::What;
 use crate::control::daemon::Daemon;
-use crate::control::rib::{Source, Target};
+use crate::control::rib::{self, Key, Standing, Target};
+use crate::control::{Control, InstalledPolicy};
 use crate::source::static_;
 
 /// Packets and bytes.
@@ -115,6 +116,8 @@ pub struct Worker {
 pub struct Sid {
     /// The SID.
     pub sid: String,
+    /// Who says so.
+    pub source: String,
     /// Its behavior, as RFC 8986 spells it.
     pub behavior: String,
     /// Its flavors.
@@ -184,13 +187,50 @@ pub struct Route {
     pub source: String,
     /// Administrative distance.
     pub distance: u8,
+    /// Cost in the source's terms.
+    pub metric: u32,
     /// Seconds since the source said so.
     pub age: u64,
+    /// Whether the source has gone since, and this is kept for a while.
+    pub stale: bool,
     /// Whether workers use it.
     pub installed: bool,
-    /// Why they do not.
+    /// Why they use it, or do not: `best`, `left-to-kernel`, `next-hop-unresolved`,
+    /// `interface-unknown`, `policy-unknown`, `policy-unresolved`, `worse-distance`, `worse-metric`
+    /// or `worse-source`.
+    pub standing: String,
+    /// Why it is left to the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    pub left_to_kernel: Option<Left>,
+}
+
+/// Why a route is left to the kernel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Left {
+    /// In a word.
+    pub reason: String,
+    /// In a sentence.
+    pub why: String,
+}
+
+/// A source of routes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Source {
+    /// Its name.
+    pub source: String,
+    /// `up`, `off`, or the state of its session.
+    pub state: String,
+    /// Routes it has.
+    pub routes: usize,
+    /// Those of them that are the best.
+    pub best: usize,
+    /// Those of them that are kept though the source has gone.
+    pub stale: usize,
+    /// More about it, by name.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub details: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A policy.
@@ -213,6 +253,12 @@ pub struct Policy {
 pub struct List {
     /// The segments, first to last.
     pub segs: Vec<String>,
+    /// The nodes that they were found by, where the file names nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
+    /// Why there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved: Option<String>,
     /// Its share of the flows.
     pub weight: u8,
     /// Bytes it adds to a packet.
@@ -260,6 +306,8 @@ pub fn show(daemon: &Daemon, what: What) -> anyhow::Result<serde_json::Value> {
         What::Routes => serde_json::to_value(routes(daemon))?,
         What::Policies => serde_json::to_value(policies(daemon))?,
         What::Neighbors => serde_json::to_value(neighbors(daemon))?,
+        What::Sources => serde_json::to_value(sources(daemon))?,
+        What::Topology => serde_json::to_value(daemon.link_state.topology())?,
         What::Drops => serde_json::to_value(drops(daemon))?,
     })
 }
@@ -292,7 +340,7 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
         };
         let said = daemon.control.config.interface(&found.name);
         Interface {
-            name: found.name.clone(),
+            name: found.name.to_string(),
             index: found.index,
             mac: mac(found.mac),
             mtu: found.mtu,
@@ -351,7 +399,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
         .control
         .sids
         .iter()
-        .map(|(prefix, sid)| {
+        .map(|(Key { prefix, .. }, sid)| {
             let flavors = static_::flavors(sid.said.flavors);
             let hop = static_::hop(&sid.said.behavior);
             let policy = static_::policy(&sid.said.behavior);
@@ -361,6 +409,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                     128 => prefix.addr().to_string(),
                     _ => prefix.to_string(),
                 },
+                source: sid.source.name().into(),
                 behavior: sid.said.behavior.to_string(),
                 flavors: flavors.names().into_iter().map(Into::into).collect(),
                 code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
@@ -389,76 +438,100 @@ fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
 fn interface_of(behavior: &Behavior) -> Option<String> {
     static_::hop(behavior)
         .and_then(|hop| hop.interface)
+        .map(|name| name.to_string())
         .or_else(|| static_::interface(behavior).map(Into::into))
 }
 
 /// Every route of every source.
 pub fn routes(daemon: &Daemon) -> Vec<Route> {
+    let control = &daemon.control;
     let mut shown = Vec::new();
-    for (key, opinions) in daemon.control.rib.iter() {
-        for (place, route) in opinions.iter().enumerate() {
-            let installed = place == 0 && daemon.control.is_installed(key);
-            let why = match (installed, place, &route.target) {
-                (true, ..) => None,
-                (_, 0, Target::Via(_)) => Some("no interface leads to its next hop".to_owned()),
-                (_, 0, _) => Some("not installed".to_owned()),
-                _ => opinions.first().map(|best: &crate::control::rib::Route| {
-                    format!("{} has distance {}", best.source.name(), best.source.distance())
-                }),
-            };
+    for (key, opinions) in control.rib.iter() {
+        let Some(best) = opinions.first().copied() else { continue };
+        for (place, (source, route)) in opinions.into_iter().enumerate() {
+            let standing = control.standing(&key, place, (source, route), best);
+            let opinion = &route.opinion;
             shown.push(Route {
                 table: sidewinder_config::Table(key.table).to_string(),
                 prefix: key.prefix.to_string(),
-                target: describe(daemon, &route.target),
-                source: Source::name(route.source).into(),
-                distance: route.source.distance(),
+                target: opinion.target.to_string(),
+                source: source.name().into(),
+                distance: opinion.distance,
+                metric: opinion.metric,
                 age: route.since.elapsed().as_secs(),
-                installed,
-                why,
+                stale: route.stale,
+                installed: standing == Standing::Best,
+                standing: standing.name().into(),
+                left_to_kernel: match &opinion.target {
+                    Target::Kernel(why) => {
+                        Some(Left { reason: why.name().into(), why: why.to_string() })
+                    }
+                    _ => None,
+                },
             });
         }
     }
     shown
 }
 
-fn describe(daemon: &Daemon, target: &Target) -> String {
-    match target {
-        Target::Sid(sid) => match daemon.control.sids.get(sid) {
-            Some(sid) => format!("sid {}", sid.said.behavior),
-            None => target.to_string(),
-        },
-        other => other.to_string(),
-    }
+/// The sources that are asked for, or that have something to say.
+pub fn sources(daemon: &Daemon) -> Vec<Source> {
+    let control = &daemon.control;
+    rib::Source::ALL
+        .into_iter()
+        .map(|source| {
+            let (routes, stale) = control.rib.count(source);
+            let best = control.installed(source);
+            let (state, details) = daemon.describe_source(source);
+            Source { source: source.name().into(), state, routes, best, stale, details }
+        })
+        .filter(|source| source.state != "off" || source.routes > 0)
+        .collect()
 }
 
-/// The policies.
+/// The policies: those of the file, also where they have no segments, then the others.
 pub fn policies(daemon: &Daemon) -> Vec<Policy> {
-    daemon
-        .control
-        .policies
-        .iter()
-        .map(|(name, policy)| Policy {
-            name: name.clone(),
-            behavior: policy.said.behavior.to_string(),
-            source: policy.said.source.to_string(),
-            lists: policy
-                .said
-                .lists
-                .iter()
-                .zip(&policy.counters)
-                .map(|(list, counters)| {
-                    let Traffic { packets, bytes } = counters.get();
-                    List {
-                        segs: list.segs.iter().map(ToString::to_string).collect(),
-                        weight: list.weight,
-                        overhead: policy.said.behavior.overhead(list.segs.len()),
-                        packets,
-                        bytes,
-                    }
-                })
-                .collect(),
-        })
-        .collect()
+    let control = &daemon.control;
+    let describe = |said: &config::Policy, installed: Option<&InstalledPolicy>| Policy {
+        name: said.name.clone(),
+        behavior: said.behavior.to_string(),
+        source: said.source.to_string(),
+        lists: said.lists.iter().map(|list| segment_list(control, said, list, installed)).collect(),
+    };
+    let named = control.config.policies.iter();
+    let named = named.map(|said| describe(said, control.policies.get(&said.name)));
+    let inline = control.inline_policies().map(|policy| describe(&policy.said, Some(policy)));
+    named.chain(inline).collect()
+}
+
+fn segment_list(
+    control: &Control,
+    said: &config::Policy,
+    list: &config::SegmentList,
+    installed: Option<&InstalledPolicy>,
+) -> List {
+    let found = installed.and_then(|installed| {
+        let known = installed.said.lists.iter().zip(&installed.counters);
+        let is = |other: &config::SegmentList| {
+            other.via == list.via && (!list.via.is_empty() || other.segs == list.segs)
+        };
+        known.into_iter().find(|(other, _)| is(other))
+    });
+    let segs = found.map_or(&list.segs, |(list, _)| &list.segs);
+    let Traffic { packets, bytes } = found.map(|(_, c)| c.get()).unwrap_or_default();
+    let unresolved = match list.via.is_empty() {
+        true => None,
+        false => control.unresolved(&list.via).map(Into::into),
+    };
+    List {
+        segs: segs.iter().map(ToString::to_string).collect(),
+        via: list.via.clone(),
+        unresolved,
+        weight: list.weight,
+        overhead: said.behavior.overhead(list.len()),
+        packets,
+        bytes,
+    }
 }
 
 /// The neighbours that packets are sent to.
@@ -470,7 +543,7 @@ pub fn neighbors(daemon: &Daemon) -> Vec<Neighbor> {
         .iter()
         .map(|(port, address, state)| Neighbor {
             address,
-            interface: ports.get(port).map_or_else(String::new, |port| port.name.clone()),
+            interface: ports.get(port).map_or_else(String::new, |port| port.name.to_string()),
             mac: ports.mac_of(port, address).map(mac),
             state: match state {
                 State::Up => "up",
@@ -503,7 +576,7 @@ pub fn drops(daemon: &Daemon) -> Vec<Drops> {
         .collect()
 }
 
-fn mac(mac: [u8; 6]) -> String {
+pub(crate) fn mac(mac: [u8; 6]) -> String {
     let [a, b, c, d, e, f] = mac;
     format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }

@@ -16,6 +16,7 @@ pub mod run;
 pub mod show;
 pub mod table;
 pub mod top;
+pub mod trace;
 
 /// An SRv6 software router on AF_XDP.
 #[derive(Debug, Parser)]
@@ -47,12 +48,8 @@ enum Command {
     Show {
         /// Which part.
         what: What,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Print the lines that would set the same up in another system.
-        #[arg(long = "as", value_name = "SYSTEM", conflicts_with = "json")]
-        translate: Option<show::System>,
+        #[command(flatten)]
+        output: show::Output,
     },
     /// Show live rates, once a second, until interrupted.
     Top {
@@ -60,6 +57,9 @@ enum Command {
         #[arg(long, value_name = "N")]
         count: Option<u64>,
     },
+    /// Show the way of the next packets that match: look-ups, what was found, what was changed, and
+    /// what became of them.
+    Trace(trace::Args),
     /// Measure packet rates.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -103,8 +103,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Run { config } => run::run(&config),
         Command::Check { file } => check::check(&file),
         Command::Reload => run::reload(&cli.socket),
-        Command::Show { what, json, translate } => show::show(&cli.socket, what, json, translate),
+        Command::Show { what, output } => show::show(&cli.socket, what, &output),
         Command::Top { count } => top::top(&cli.socket, count),
+        Command::Trace(args) => trace::trace(&cli.socket, args),
         Command::Bench(bench) => bench::run(bench),
         Command::Demo(args) => demo::run(args),
         Command::Completions { shell } => {

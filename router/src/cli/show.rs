@@ -1,14 +1,18 @@
 //! `show`.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::table::{Table, grouped};
-use crate::api::show::{Drops, Interface, Neighbor, Policy, Route, Sid, Structure, Worker};
+use crate::api::show::{
+    Drops, Interface, List, Neighbor, Policy, Route, Sid, Source, Structure, Worker,
+};
 use crate::api::{Request, What, client};
+use crate::source::link_state::{Format, Topology};
 
 /// Systems that know the same things by other words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -17,26 +21,54 @@ pub enum System {
     Iproute2,
 }
 
-/// Asks the daemon for a part of its state, and prints it.
-pub fn show(
-    socket: &Path,
-    what: What,
+/// How a part of the state is shown.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[group(multiple = false)]
+pub struct Output {
+    /// Print JSON.
+    #[arg(long)]
     json: bool,
+    /// Print the lines that would set the same up in another system.
+    #[arg(long = "as", value_name = "SYSTEM")]
     translate: Option<System>,
-) -> anyhow::Result<()> {
-    if translate.is_some() && what != What::Sids {
+    /// Print the topology as a graph, for Graphviz.
+    #[arg(long)]
+    dot: bool,
+    /// Draw the topology, for a browser; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// Asks the daemon for a part of its state, and prints it.
+pub fn show(socket: &Path, what: What, output: &Output) -> anyhow::Result<()> {
+    if output.translate.is_some() && what != What::Sids {
         bail!("only SIDs can be shown as iproute2 lines: `sidewinder show sids --as iproute2`");
     }
-    let data = client::request(socket, &Request::Show { what })?;
-    let text = if translate.is_some() {
-        iproute2(&parse::<Sid>(data)?)
-    } else if json {
-        format!("{data:#}\n")
-    } else {
-        tabulate(what, data)?
+    if (output.dot || output.svg.is_some()) && what != What::Topology {
+        bail!("only the topology can be drawn: `sidewinder show topology --svg FILE`");
+    }
+    let ask = |request| client::request(socket, &request);
+    let text = match output {
+        Output { dot: true, .. } => picture(ask(Request::Draw { format: Format::Dot })?)?,
+        Output { svg: Some(file), .. } => {
+            let picture = picture(ask(Request::Draw { format: Format::Svg })?)?;
+            if file.as_os_str() != "-" {
+                std::fs::write(file, picture)
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+                return Ok(());
+            }
+            picture
+        }
+        Output { translate: Some(_), .. } => iproute2(&parse::<Sid>(ask(Request::Show { what })?)?),
+        Output { json: true, .. } => format!("{:#}\n", ask(Request::Show { what })?),
+        _ => tabulate(what, ask(Request::Show { what })?)?,
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+fn picture(data: serde_json::Value) -> anyhow::Result<String> {
+    Ok(serde_json::from_value(data)?)
 }
 
 fn parse<T: DeserializeOwned>(data: serde_json::Value) -> anyhow::Result<Vec<T>> {
@@ -51,6 +83,8 @@ fn tabulate(what: What, data: serde_json::Value) -> anyhow::Result<String> {
         What::Routes => routes(&parse(data)?),
         What::Policies => policies(&parse(data)?),
         What::Neighbors => neighbors(&parse(data)?),
+        What::Sources => return Ok(sources(&parse(data)?)),
+        What::Topology => return Ok(topology(&serde_json::from_value(data)?)),
         What::Drops => drops(&parse(data)?),
     }
     .to_string())
@@ -125,7 +159,7 @@ fn workers(workers: &[Worker]) -> Table {
 
 fn sids(sids: &[Sid]) -> Table {
     let mut table =
-        Table::new(["sid", "behavior", "flavors", "structure", "to", "packets", "bytes"]);
+        Table::new(["sid", "behavior", "flavors", "structure", "to", "source", "packets", "bytes"]);
     for sid in sids {
         let to = match (&sid.next_hop, &sid.interface, &sid.table) {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
@@ -140,6 +174,7 @@ fn sids(sids: &[Sid]) -> Table {
             sid.flavors.join(","),
             sid.structure.map(|s| structure(&s)).unwrap_or_default(),
             to,
+            sid.source.clone(),
             grouped(sid.packets),
             grouped(sid.bytes),
         ]);
@@ -155,8 +190,17 @@ fn structure(structure: &Structure) -> String {
 }
 
 fn routes(routes: &[Route]) -> Table {
-    let mut table = Table::new(["", "table", "prefix", "to", "source", "distance", "age", "why"]);
+    let mut table = Table::new([
+        "", "table", "prefix", "to", "source", "distance", "metric", "age", "standing",
+    ]);
     for route in routes {
+        let mut standing = route.standing.clone();
+        if let Some(left) = &route.left_to_kernel {
+            standing += &format!(": {}", left.why);
+        }
+        if route.stale {
+            standing += " (stale)";
+        }
         table.row([
             if route.installed { "*" } else { "" }.into(),
             route.table.clone(),
@@ -164,11 +208,149 @@ fn routes(routes: &[Route]) -> Table {
             route.target.clone(),
             route.source.clone(),
             route.distance.to_string(),
+            route.metric.to_string(),
             format!("{}s", route.age),
-            route.why.clone().unwrap_or_default(),
+            standing,
         ]);
     }
     table
+}
+
+/// A table, and beneath it what else there is to know of a source, line by line.
+fn sources(sources: &[Source]) -> String {
+    let mut table = Table::new(["source", "state", "routes", "best", "stale"]);
+    let mut details = String::new();
+    for source in sources {
+        table.row([
+            source.source.clone(),
+            source.state.clone(),
+            source.routes.to_string(),
+            source.best.to_string(),
+            source.stale.to_string(),
+        ]);
+        if !source.details.is_empty() {
+            let mut lines = Vec::new();
+            for (name, value) in &source.details {
+                detail(name, value, &mut lines);
+            }
+            details += &format!("\n{}\n", source.source);
+            let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            for (name, text) in lines {
+                details += &format!("  {name:<width$}  {text}\n");
+            }
+        }
+    }
+    format!("{table}{details}")
+}
+
+/// Lines that say a value: an object's own values in one line, what it holds in lines of their own.
+fn detail(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => {
+            let texts: Vec<String> = items.iter().map(inline).collect();
+            // Several values of one item are a line.
+            if items.iter().any(Value::is_object) {
+                lines.extend(texts.into_iter().map(|text| (name.to_owned(), text)));
+            } else if !texts.is_empty() {
+                lines.push((name.to_owned(), texts.join(", ")));
+            }
+        }
+        Value::Object(object) => {
+            let own: serde_json::Map<_, _> = object
+                .iter()
+                .filter(|(_, value)| !value.is_object() && !value.is_null())
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            if !own.is_empty() {
+                lines.push((name.to_owned(), inline(&Value::Object(own))));
+            }
+            for (inner, value) in object.iter().filter(|(_, value)| value.is_object()) {
+                detail(&format!("{name} {inner}"), value, lines);
+            }
+        }
+        value => lines.push((name.to_owned(), inline(value))),
+    }
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(object) => {
+            let parts = object.iter().map(|(name, value)| format!("{name} {}", inline(value)));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+        value => value.to_string(),
+    }
+}
+
+/// Nodes, our own marked; and links.
+fn topology(topology: &Topology) -> String {
+    let mut nodes = Table::new([
+        "",
+        "node",
+        "router id",
+        "protocol",
+        "distance",
+        "locators",
+        "sids",
+        "prefixes",
+        "",
+    ]);
+    for node in &topology.nodes {
+        let locators: Vec<_> = node
+            .locators
+            .iter()
+            .map(|locator| match locator.algorithm {
+                0 => locator.prefix.clone(),
+                algorithm => format!("{} (algorithm {algorithm})", locator.prefix),
+            })
+            .collect();
+        let notes = [(node.pseudonode, "LAN"), (node.overload, "overload"), (node.stale, "stale")];
+        let notes: Vec<_> = notes.into_iter().filter_map(|(is, note)| is.then_some(note)).collect();
+        nodes.row([
+            if node.own { "*" } else { "" }.into(),
+            node.name.clone(),
+            node.router_id.clone().unwrap_or_default(),
+            node.protocol.clone(),
+            node.distance.map_or("–".into(), |distance| distance.to_string()),
+            locators.join(", "),
+            node.sids.len().to_string(),
+            node.prefixes.to_string(),
+            notes.join(", "),
+        ]);
+    }
+    let mut links = Table::new([
+        "from",
+        "to",
+        "metric",
+        "local",
+        "remote",
+        "interface",
+        "delay",
+        "bandwidth",
+        "load",
+        "sids",
+        "",
+    ]);
+    let some = |text: Option<String>| text.unwrap_or_default();
+    for link in &topology.links {
+        let sids: Vec<_> = link.adjacency_sids.iter().map(|sid| sid.sid.clone()).collect();
+        links.row([
+            link.from.clone(),
+            link.to.clone(),
+            some(link.metric.map(|metric| metric.to_string())),
+            some(link.local.clone()),
+            some(link.remote.clone()),
+            some(link.interface.clone()),
+            some(link.delay.map(|delay| format!("{delay} µs"))),
+            some(link.bandwidth.map(|bandwidth| format!("{:.3} Gbit/s", bandwidth * 8.0 / 1e9))),
+            some(link.load.map(|load| format!("{:.1} %", load * 100.0))),
+            sids.join(", "),
+            if link.stale { "stale" } else { "" }.into(),
+        ]);
+    }
+    format!("{nodes}\n{links}")
 }
 
 fn policies(policies: &[Policy]) -> Table {
@@ -182,7 +364,7 @@ fn policies(policies: &[Policy]) -> Table {
                 first(&policy.name),
                 first(&policy.behavior),
                 first(&policy.source),
-                list.segs.join(","),
+                segments(list),
                 list.weight.to_string(),
                 list.overhead.to_string(),
                 grouped(list.packets),
@@ -191,6 +373,16 @@ fn policies(policies: &[Policy]) -> Table {
         }
     }
     table
+}
+
+/// The segments of a list; of one that names nodes, these too, or why there are none.
+fn segments(list: &List) -> String {
+    let segs = list.segs.join(",");
+    match &list.unresolved {
+        Some(why) => format!("via {}: {why}", list.via.join(",")),
+        None if list.via.is_empty() => segs,
+        None => format!("{segs} (via {})", list.via.join(",")),
+    }
 }
 
 fn neighbors(neighbors: &[Neighbor]) -> Table {
@@ -278,6 +470,7 @@ mod tests {
     fn sid(behavior: &str, flavors: &[&str]) -> Sid {
         Sid {
             sid: "fc00:0:1:e::".into(),
+            source: "sid".into(),
             behavior: behavior.into(),
             flavors: flavors.iter().map(ToString::to_string).collect(),
             code_point: 0,

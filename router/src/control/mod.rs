@@ -9,12 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ipnet::{IpNet, Ipv6Net};
-use sidewinder_config::{Config, LocalSid, Policy};
-use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
-use sidewinder_dataplane::counters::PacketCounters;
-use sidewinder_dataplane::fib::entry::{Entry, GroupId, PolicyId, PortIndex, SidId, TableIndex};
-use sidewinder_dataplane::fib::nexthop::{Health, spread};
-use sidewinder_dataplane::fib::table::left_aligned;
+use sidewinder_config::{Config, Policy};
+use sidewinder_dataplane::fib::entry::{PolicyId, PortIndex, SidId, TableIndex};
+use sidewinder_dataplane::fib::nexthop::Health;
 use sidewinder_dataplane::fib::writer::Writer;
 use sidewinder_dataplane::fib::{self, Change, Domain, FlowLabel, Node, PortSettings};
 
@@ -25,49 +22,28 @@ pub mod daemon;
 pub mod host;
 pub mod nexthops;
 pub mod offline;
+pub mod policies;
 pub mod ports;
+mod reconcile;
+pub mod resolve;
 pub mod rib;
+pub mod sids;
 pub mod startup;
 pub mod steering;
+pub mod trace;
 pub mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use nexthops::{Members, NextHops};
+use nexthops::NextHops;
 pub use offline::{OfflineLink, offline};
+pub use policies::InstalledPolicy;
 use ports::Ports;
-use rib::{Hop, Key, Rib, Source, Target};
-
-/// A local SID that workers know.
-#[derive(Debug)]
-pub struct InstalledSid {
-    id: SidId,
-    /// What the file says of it.
-    pub said: LocalSid,
-    group: Option<GroupId>,
-    policy: Option<PolicyId>,
-    /// Packets and bytes.
-    pub counters: Arc<PacketCounters>,
-}
-
-/// A policy that workers know.
-#[derive(Debug)]
-pub struct InstalledPolicy {
-    id: PolicyId,
-    /// What the file says of it.
-    pub said: Policy,
-    hop_limit: u8,
-    /// Packets and bytes, by segment list.
-    pub counters: Vec<Arc<PacketCounters>>,
-}
-
-/// A route that workers know.
-#[derive(Debug)]
-struct InstalledRoute {
-    entry: Entry,
-    group: Option<GroupId>,
-}
+use reconcile::InstalledRoute;
+use resolve::Trackers;
+use rib::{Key, Opinion, Rib, Route, Routes, Source, Standing, Target};
+pub use sids::InstalledSid;
 
 /// The control thread's knowledge.
 #[derive(Debug)]
@@ -80,10 +56,14 @@ pub struct Control {
     pub bound: BTreeMap<String, u32>,
     /// Every source's routes.
     pub rib: Rib,
-    /// Local SIDs, by prefix.
-    pub sids: BTreeMap<Ipv6Net, InstalledSid>,
-    /// Policies, by name.
+    /// Local SIDs.
+    pub sids: BTreeMap<Key, InstalledSid>,
+    /// Policies of the file, by name.
     pub policies: BTreeMap<String, InstalledPolicy>,
+    /// Segments of lists that name nodes, or why there are none.
+    via: policies::Resolved,
+    /// Policies that routes carry themselves.
+    inline: HashMap<Arc<Policy>, InstalledPolicy>,
     /// Adjacencies and groups.
     pub nexthops: NextHops,
     /// The FIB's writer.
@@ -93,9 +73,19 @@ pub struct Control {
     workers: usize,
     tables: BTreeMap<u32, TableIndex>,
     routes: HashMap<Key, InstalledRoute>,
+    /// Routes that are the best, by source.
+    installed: [usize; Source::ALL.len()],
+    /// Routes that are a reason to take IPv4 from the kernel.
+    ipv4_routes: usize,
+    /// Prefixes on the links of ports.
+    on_link: BTreeMap<Key, PortIndex>,
+    trackers: Trackers,
+    steer: steering::Sides,
     port_settings: Vec<PortSettings>,
     node: Option<Node>,
     domain: Domain,
+    /// Whether SIDs came or went since the domain was last applied.
+    sids_changed: bool,
     sid_ids: u32,
     policy_ids: u32,
     free_sids: Vec<SidId>,
@@ -113,7 +103,9 @@ pub struct Difference {
     pub policies: usize,
     /// Neighbors added, changed or removed.
     pub neighbors: usize,
-    /// Whether anything of [router], or of an interface or a locator, changed.
+    /// Nodes and links of the topology added, changed or removed.
+    pub topology: usize,
+    /// Whether anything of [router], or of an interface, a locator or a source, changed.
     pub settings: bool,
 }
 
@@ -143,15 +135,23 @@ impl Control {
             rib: Rib::default(),
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
+            via: policies::Resolved::new(),
+            inline: HashMap::new(),
             nexthops: NextHops::new(Arc::clone(&health)),
             writer: Writer::new(health),
             configured: Instant::now(),
             workers,
             tables: BTreeMap::new(),
             routes: HashMap::new(),
+            installed: Default::default(),
+            ipv4_routes: 0,
+            on_link: BTreeMap::new(),
+            trackers: Trackers::default(),
+            steer: steering::Sides::default(),
             port_settings: Vec::new(),
             node: None,
             domain: Domain::default(),
+            sids_changed: false,
             sid_ids: 0,
             policy_ids: 0,
             free_sids: Vec::new(),
@@ -173,7 +173,12 @@ impl Control {
             neighbors: differences(&old.neighbors, &config.neighbors, |neighbor| {
                 (neighbor.address, &neighbor.interface)
             }),
+            topology: differences(&old.nodes, &config.nodes, |node| &node.name)
+                + differences(&old.links, &config.links, |link| {
+                    (&link.from, &link.to, link.local, link.remote)
+                }),
             settings: old.router != config.router
+                || old.sources != config.sources
                 || old.interfaces != config.interfaces
                 || old.locators != config.locators,
         };
@@ -221,30 +226,74 @@ impl Control {
         self.workers
     }
 
-    /// Whether a prefix's route is in the FIB.
-    pub fn is_installed(&self, key: &Key) -> bool {
-        self.routes.contains_key(key)
+    /// How a route stands that is in this place among the opinions on its prefix, whose best is
+    /// `best`.
+    pub fn standing(
+        &self,
+        key: &Key,
+        place: usize,
+        (source, route): (Source, &Route),
+        best: (Source, &Route),
+    ) -> Standing {
+        if place == 0 {
+            return self
+                .routes
+                .get(key)
+                .map_or(Standing::NextHopUnresolved, |route| route.standing);
+        }
+        if source == best.0 {
+            return Standing::WorseMetric;
+        }
+        match (route.opinion.distance, route.opinion.metric) {
+            (distance, _) if distance != best.1.opinion.distance => Standing::WorseDistance,
+            (_, metric) if metric != best.1.opinion.metric => Standing::WorseMetric,
+            _ => Standing::WorseSource,
+        }
+    }
+
+    /// How many prefixes are left to the kernel.
+    pub fn left_to_kernel(&self) -> usize {
+        self.steer.left()
+    }
+
+    /// How many of a source's routes are the best.
+    pub fn installed(&self, source: Source) -> usize {
+        self.installed[source as usize]
     }
 
     fn apply(&mut self) {
         let now = Instant::now();
-        self.apply_domain();
         self.apply_policies();
-        self.apply_sids();
-        let sids = self
+        let sids: Routes = self
+            .config
             .sids
-            .keys()
-            .map(|sid| (Key { table: Key::MAIN, prefix: IpNet::V6(*sid) }, Target::Sid(*sid)))
+            .iter()
+            .map(|sid| {
+                let key = Key { table: Key::MAIN, prefix: sid.sid.into() };
+                (key, Opinion::of(Source::Sid, Target::Sid(Arc::new(sid.clone()))))
+            })
             .collect();
         self.rib.replace(Source::Sid, &sids, now);
         self.rib.replace(Source::Static, &static_::routes(&self.config), now);
         self.apply_ports(true);
         self.reconcile();
+        self.apply_domain();
     }
 
     /// Interfaces and neighbours; `moved` where prefixes moved between interfaces.
     fn apply_ports(&mut self, moved: bool) {
         self.apply_node();
+        self.apply_port_settings();
+        self.nexthops.refresh(&self.ports, &mut self.writer);
+        self.rib.replace(Source::Connected, &self.ports.connected_routes(), Instant::now());
+        self.apply_neighbours();
+        if moved {
+            self.rib.touch(self.trackers.all());
+        }
+    }
+
+    /// What workers are to know of each port itself.
+    fn apply_port_settings(&mut self) {
         let settings: Vec<_> = self
             .ports
             .iter()
@@ -254,7 +303,7 @@ impl Control {
             let policy = self.config.interfaces.get(index).and_then(|interface| {
                 // Until its policy is there, its frames are dropped.
                 let name = interface.policy.as_ref()?;
-                Some(self.policies.get(name).map_or(PolicyId::MAX, |policy| policy.id))
+                Some(self.policy_id(name).unwrap_or(PolicyId::MAX))
             });
             let external = self.config.interfaces.get(index).is_some_and(is_external);
             let table = self.table(table);
@@ -265,15 +314,12 @@ impl Control {
                 self.writer.stage(Change::Port(index as u16, settings));
             }
         }
-        self.nexthops.refresh(&self.ports, &mut self.writer);
-        let now = Instant::now();
-        self.rib.replace(Source::Connected, &self.ports.connected_routes(), now);
-        self.rib.replace(Source::Neighbor, &self.ports.neighbour_routes(), now);
-        if moved {
-            let floats = |hops: &[Hop]| hops.iter().any(|hop| hop.interface.is_none());
-            self.rib.touch(|target| matches!(target, Target::Via(hops) if floats(hops)));
-            self.apply_sids();
-        }
+    }
+
+    /// The routes to neighbours: each that is known, in the prefixes that are on its link.
+    fn apply_neighbours(&mut self) {
+        let routes = self.ports.neighbour_routes(&self.on_link);
+        self.rib.replace(Source::Neighbor, &routes, Instant::now());
     }
 
     fn apply_node(&mut self) {
@@ -299,6 +345,7 @@ impl Control {
     }
 
     fn apply_domain(&mut self) {
+        self.sids_changed = false;
         let prefix =
             |prefix: &Ipv6Net| fib::Prefix::new(u128::from(prefix.network()), prefix.prefix_len());
         let domain = Domain {
@@ -311,187 +358,18 @@ impl Control {
         }
     }
 
-    /// The SID blocks: of the locators, and SIDs that are in none of these.
+    /// The SID blocks: of the locators, and the SIDs of any source that are in none of these.
     pub fn blocks(&self) -> BTreeSet<Ipv6Net> {
         let of_locators = self.config.locators.iter().filter_map(|locator| {
             Some(Ipv6Net::new(locator.prefix.network(), locator.block_bits).ok()?.trunc())
         });
-        let mut blocks: BTreeSet<Ipv6Net> = of_locators.collect();
-        for sid in &self.config.sids {
-            if !blocks.iter().any(|block| block.contains(&sid.sid)) {
-                blocks.insert(sid.sid);
-            }
-        }
-        blocks
-    }
-
-    fn apply_policies(&mut self) {
-        let config = &self.config;
-        let gone: Vec<String> =
-            self.policies.keys().filter(|name| config.policy(name).is_none()).cloned().collect();
-        for name in gone {
-            if let Some(policy) = self.policies.remove(&name) {
-                self.writer.stage(Change::Policy(policy.id, None));
-                self.free_policies.push(policy.id);
-            }
-        }
-        let hop_limit = config.router.encap_hop_limit;
-        let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
-        for said in &config.policies {
-            let old = self.policies.get(&said.name);
-            if old.is_some_and(|old| old.said == *said && old.hop_limit == hop_limit) {
-                continue;
-            }
-            let id =
-                old.map(|old| old.id).or_else(|| self.free_policies.pop()).unwrap_or_else(|| {
-                    self.policy_ids += 1;
-                    self.policy_ids - 1
-                });
-            // A segment list that stays keeps its counters.
-            let counters: Vec<_> = said
-                .lists
-                .iter()
-                .map(|list| {
-                    let before = old.and_then(|old| {
-                        let same =
-                            |other: &&sidewinder_config::SegmentList| other.segs == list.segs;
-                        let index = old.said.lists.iter().position(|other| same(&other))?;
-                        old.counters.get(index).cloned()
-                    });
-                    before.unwrap_or_else(|| PacketCounters::new(self.workers))
-                })
-                .collect();
-            let policy = compile_policy(said, hop_limit, table, &counters);
-            self.writer.stage(Change::Policy(id, Some(policy)));
-            let installed = InstalledPolicy { id, said: said.clone(), hop_limit, counters };
-            self.policies.insert(said.name.clone(), installed);
-        }
-    }
-
-    fn apply_sids(&mut self) {
-        let said: BTreeMap<Ipv6Net, LocalSid> =
-            self.config.sids.iter().map(|sid| (sid.sid, sid.clone())).collect();
-        let gone: Vec<Ipv6Net> =
-            self.sids.keys().filter(|sid| !said.contains_key(sid)).copied().collect();
-        for sid in gone {
-            if let Some(sid) = self.sids.remove(&sid) {
-                self.writer.stage(Change::Sid(sid.id, None));
-                sid.group.into_iter().for_each(|group| self.nexthops.release(group));
-                self.free_sids.push(sid.id);
-            }
-        }
-        for (prefix, said) in said {
-            self.apply_sid(prefix, said);
-        }
-    }
-
-    fn apply_sid(&mut self, prefix: Ipv6Net, said: LocalSid) {
-        let behavior = static_::behavior(&said.behavior);
-        let group = static_::hop(&said.behavior).map(|hop| {
-            let members = self.members(&[hop], Key::MAIN);
-            self.nexthops.acquire(members, &self.ports, &mut self.writer)
+        let of_file = self.config.sids.iter().map(|sid| sid.sid);
+        let installed = self.sids.keys().filter_map(|key| match key.prefix {
+            IpNet::V6(prefix) => Some(prefix),
+            IpNet::V4(_) => None,
         });
-        let table = static_::table(&said.behavior).map_or(0, |table| self.table(table));
-        let policy =
-            static_::policy(&said.behavior).and_then(|name| Some(self.policies.get(name)?.id));
-        let old = self.sids.remove(&prefix);
-        let unchanged = old
-            .as_ref()
-            .is_some_and(|old| old.said == said && old.group == group && old.policy == policy);
-        let (id, counters) = match old {
-            Some(old) => {
-                old.group.into_iter().for_each(|group| self.nexthops.release(group));
-                let same = old.said.behavior == said.behavior;
-                let counters = if same { old.counters } else { PacketCounters::new(self.workers) };
-                (old.id, counters)
-            }
-            None => {
-                let id = self.free_sids.pop().unwrap_or_else(|| {
-                    self.sid_ids += 1;
-                    self.sid_ids - 1
-                });
-                (id, PacketCounters::new(self.workers))
-            }
-        };
-        if !unchanged {
-            let sid = fib::Sid {
-                address: u128::from(prefix.addr()),
-                prefix_len: prefix.prefix_len(),
-                behavior,
-                flavors: static_::flavors(said.flavors),
-                csid: static_::csid(said.structure),
-                group: group.unwrap_or(0),
-                table,
-                port: static_::interface(&said.behavior)
-                    .and_then(|name| self.ports.by_name(name))
-                    .unwrap_or(PortIndex::MAX),
-                policy: policy.unwrap_or(PolicyId::MAX),
-                counters: Arc::clone(&counters),
-            };
-            self.writer.stage(Change::Sid(id, Some(sid)));
-        }
-        self.sids.insert(prefix, InstalledSid { id, said, group, policy, counters });
-    }
-
-    /// Brings the FIB's routes up to date with the RIB.
-    fn reconcile(&mut self) {
-        for key in self.rib.take_dirty() {
-            let target = self.rib.best(&key).map(|route| route.target.clone());
-            let (entry, group) = match target {
-                None => (Entry::NONE, None),
-                Some(target) => self.compile(&key, &target),
-            };
-            self.install(key, entry, group);
-        }
-    }
-
-    fn compile(&mut self, key: &Key, target: &Target) -> (Entry, Option<GroupId>) {
-        let entry = match target {
-            Target::Sid(sid) => self.sids.get(sid).map_or(Entry::NONE, |sid| Entry::local(sid.id)),
-            Target::Policy(name) => {
-                self.policies.get(name).map_or(Entry::NONE, |policy| Entry::encap(policy.id))
-            }
-            Target::Via(hops) => {
-                let members = self.members(hops, key.table);
-                if members.is_empty() {
-                    return (Entry::NONE, None);
-                }
-                let group = self.nexthops.acquire(members, &self.ports, &mut self.writer);
-                return (Entry::forward(group), Some(group));
-            }
-            // The kernel finds neighbours in its own prefixes only.
-            Target::OnLink(_) if self.ports.connected().contains_key(key) => Entry::ON_LINK,
-            Target::OnLink(interface) => {
-                self.ports.by_name(interface).map_or(Entry::NONE, Entry::solicit)
-            }
-            Target::Host => Entry::HOST,
-            Target::Discard(discard) => Entry::discard(*discard),
-        };
-        (entry, None)
-    }
-
-    fn install(&mut self, key: Key, entry: Entry, group: Option<GroupId>) {
-        let old = match entry {
-            Entry::NONE => self.routes.remove(&key),
-            entry => self.routes.insert(key, InstalledRoute { entry, group }),
-        };
-        if old.as_ref().map_or(Entry::NONE, |old| old.entry) != entry {
-            let table = self.table(key.table);
-            let (v4, bits) = match key.prefix {
-                IpNet::V6(prefix) => (false, u128::from(prefix.network())),
-                IpNet::V4(prefix) => (true, left_aligned(prefix.network().into())),
-            };
-            let len = key.prefix.prefix_len();
-            self.writer.stage(Change::Route { table, v4, key: bits, len, entry });
-        }
-        old.and_then(|old| old.group).into_iter().for_each(|group| self.nexthops.release(group));
-    }
-
-    /// The hops whose port is known.
-    fn members(&self, hops: &[Hop], table: u32) -> Members {
-        hops.iter()
-            .filter_map(|hop| Some((self.ports.of_hop(hop, table)?, hop.address, hop.weight)))
-            .collect()
+        let all: Vec<Ipv6Net> = of_locators.chain(of_file).chain(installed).collect();
+        Ipv6Net::aggregate(&all).into_iter().collect()
     }
 
     /// The index of a table, which is made if it is new.
@@ -508,29 +386,4 @@ impl Control {
 /// Whether an interface leads out of the SR domain.
 pub fn is_external(interface: &sidewinder_config::Interface) -> bool {
     interface.domain == sidewinder_config::Domain::External
-}
-
-fn compile_policy(
-    said: &Policy,
-    hop_limit: u8,
-    table: TableIndex,
-    counters: &[Arc<PacketCounters>],
-) -> fib::Policy {
-    let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
-    let lists = said
-        .lists
-        .iter()
-        .zip(counters)
-        .map(|(list, counters)| {
-            let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
-            SegmentList::new(mode, &segs, said.source.into(), hop_limit, Arc::clone(counters))
-        })
-        .collect();
-    let weights: Vec<_> = said
-        .lists
-        .iter()
-        .enumerate()
-        .map(|(index, list)| (index as u16, u32::from(list.weight)))
-        .collect();
-    fib::Policy { lists, buckets: spread(&weights), table }
 }

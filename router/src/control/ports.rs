@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
-use sidewinder_config::{Config, RouteAction};
+use sidewinder_config::Config;
 use sidewinder_dataplane::fib::entry::PortIndex;
 use sidewinder_dataplane::frame::MAX_PACKET;
 use sidewinder_dataplane::wire::ethernet::{self, Mac};
 
-use super::rib::{Hop, Key, Routes, Target};
+use super::rib::{Hop, Key, Opinion, Routes, Source, Target};
 use crate::kernel::View;
 
 /// An interface, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
     /// The kernel's name of it.
-    pub name: String,
+    pub name: Arc<str>,
     /// The kernel's index; `None` while there is no such interface.
     pub index: Option<u32>,
     /// Its Ethernet address.
@@ -37,8 +38,6 @@ pub struct Ports {
     ports: Vec<Port>,
     /// Prefixes on the ports by table, with the port; link-local ones are not among them.
     connected: BTreeMap<Key, PortIndex>,
-    /// Prefixes that the file puts on a port's link.
-    on_link: BTreeMap<Key, PortIndex>,
     /// Addresses of the ports.
     addresses: BTreeSet<(PortIndex, IpAddr)>,
     /// All addresses of the host.
@@ -62,7 +61,7 @@ impl Ports {
                 _ => false,
             };
             found.ports.push(Port {
-                name: interface.name.clone(),
+                name: interface.name.as_str().into(),
                 index: link.map(|link| link.index),
                 mac: link.and_then(|link| link.mac).unwrap_or_default(),
                 mtu: link.map_or(0, |link| link.mtu.min(largest as u32)) as u16,
@@ -83,13 +82,6 @@ impl Ports {
             };
             if prefix.prefix_len() < prefix.max_prefix_len() {
                 found.connected.insert(found.key(port, prefix.trunc()), port);
-            }
-        }
-        for route in &config.routes {
-            if let RouteAction::OnLink(interface) = &route.action
-                && let Some(port) = found.by_name(interface)
-            {
-                found.on_link.insert(Key { table: route.table.0, prefix: route.prefix }, port);
             }
         }
         for ((link, ip), neighbour) in &view.neighbours {
@@ -142,10 +134,11 @@ impl Ports {
 
     /// The port of the interface of this name.
     pub fn by_name(&self, name: &str) -> Option<PortIndex> {
-        self.iter().find(|(_, port)| port.name == name).map(|(index, _)| index)
+        self.iter().find(|(_, port)| *port.name == *name).map(|(index, _)| index)
     }
 
-    fn by_link(&self, link: u32) -> Option<PortIndex> {
+    /// The port of the link with this index of the kernel's.
+    pub fn by_link(&self, link: u32) -> Option<PortIndex> {
         self.iter().find(|(_, port)| port.index == Some(link)).map(|(index, _)| index)
     }
 
@@ -162,7 +155,6 @@ impl Ports {
         }
         self.connected
             .iter()
-            .chain(&self.on_link)
             .filter(|(key, _)| key.prefix.contains(&hop.address))
             .max_by_key(|(key, _)| (key.table == table, key.prefix.prefix_len()))
             .map(|(_, port)| *port)
@@ -214,50 +206,55 @@ impl Ports {
     /// addresses; those of a port in its table, and all of them in the main table.
     pub fn connected_routes(&self) -> Routes {
         let mut routes = Routes::new();
+        let opinion = |target| Opinion::of(Source::Connected, target);
         for (key, port) in &self.connected {
             if let Some(found) = self.get(*port)
                 && found.up
             {
-                routes.insert(*key, Target::OnLink(found.name.clone()));
+                routes.insert(*key, opinion(Target::OnLink(Arc::clone(&found.name))));
             }
         }
         for address in &self.own {
             if !is_link_local(*address) && !address.is_loopback() {
                 let key = Key { table: Key::MAIN, prefix: (*address).into() };
-                routes.insert(key, Target::Host);
+                routes.insert(key, opinion(Target::Host));
             }
         }
         for (port, address) in &self.addresses {
-            routes.insert(self.key(*port, (*address).into()), Target::Host);
+            routes.insert(self.key(*port, (*address).into()), opinion(Target::Host));
         }
         routes
     }
 
     /// The routes that follow from neighbours: each that is known, in the prefixes that are on its
-    /// link.
-    pub fn neighbour_routes(&self) -> Routes {
+    /// link. Those are the prefixes of addresses, and `on_link`.
+    pub fn neighbour_routes(&self, on_link: &BTreeMap<Key, PortIndex>) -> Routes {
         let mut routes = Routes::new();
-        let prefixes = || self.connected.iter().chain(&self.on_link);
+        let both = [&self.connected, on_link];
+        let tables: BTreeSet<u32> =
+            both.iter().flat_map(|on| on.keys().map(|key| key.table)).collect();
+        let lengths: BTreeSet<u8> =
+            both.iter().flat_map(|on| on.keys().map(|key| key.prefix.prefix_len())).collect();
         for (port, address) in self.neighbours.keys() {
             let Some(found) = self.get(*port).filter(|found| found.up) else { continue };
-            let tables: BTreeSet<u32> = prefixes()
-                .filter(|(key, on)| *on == port && key.prefix.contains(address))
-                .map(|(key, _)| key.table)
-                .collect();
-            for table in tables {
-                let interface = Some(found.name.clone());
-                let hop = Hop { address: *address, interface, weight: 1 };
-                let key = Key { table, prefix: (*address).into() };
-                routes.insert(key, Target::Via(vec![hop]));
+            for table in &tables {
+                let on_its_link = lengths.iter().any(|len| {
+                    IpNet::new(*address, *len).is_ok_and(|prefix| {
+                        let key = Key { table: *table, prefix: prefix.trunc() };
+                        both.iter().any(|on| on.get(&key) == Some(port))
+                    })
+                });
+                if on_its_link {
+                    let interface = Some(Arc::clone(&found.name));
+                    let hop = Hop { address: *address, interface, weight: 1 };
+                    let key = Key { table: *table, prefix: (*address).into() };
+                    let target = Target::Via([hop].into());
+                    routes.insert(key, Opinion::of(Source::Neighbor, target));
+                }
             }
         }
         routes
     }
-}
-
-impl Key {
-    /// The number of the main table.
-    pub const MAIN: u32 = 254;
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -12,6 +12,7 @@ use sidewinder_dataplane::frame::FreeList;
 use sidewinder_dataplane::port::xdp::{
     self, BusyPoll, FRAMES_PER_SOCKET, Monitor, PortConfig, ZeroCopy,
 };
+use sidewinder_dataplane::trace::Tap;
 use sidewinder_dataplane::worker::{Handle, Polling, Worker};
 
 use super::host::Host;
@@ -35,6 +36,8 @@ pub struct Running {
     pub memory: usize,
     /// To wake and stop it.
     pub handle: Handle,
+    /// To have it look on packets.
+    pub tap: Arc<Tap>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -120,6 +123,7 @@ fn start_one(
         host.clone(),
         Arc::clone(&counters),
     );
+    let tap = worker.tap();
     let handle = Handle::new().context("too many open files: raise `ulimit -n`")?;
     let polling = match config.router.poll {
         Poll::Adaptive => Polling::Adaptive,
@@ -159,6 +163,7 @@ fn start_one(
         huge_pages,
         memory,
         handle,
+        tap,
         thread: Some(thread),
     })
 }

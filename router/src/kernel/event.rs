@@ -1,5 +1,8 @@
 //! What changed in the kernel, with what was before where a reader needs to compare.
 
+use super::requests::Dump;
+use super::route::RouteMessage;
+use super::route_dump::Extent;
 use super::view::{Address, Link, Neighbour};
 
 /// One change of the view. Never sent for a message that changes nothing.
@@ -29,4 +32,12 @@ pub enum Event {
     },
     /// A neighbour went away.
     NeighbourRemoved(Neighbour),
+    /// News of a route or a next-hop object; while routes are read, what there is. Nobody compares
+    /// it with what was before.
+    Route(RouteMessage),
+    /// Routes are read anew: all that was told of them may be wrong from here on.
+    DumpBegins(Extent),
+    /// All routes have been told since the beginning; those that were not are gone, if nothing
+    /// changed in the meantime. Otherwise they will be read again.
+    DumpEnds(Extent, Dump),
 }

@@ -2,8 +2,8 @@
 //!
 //! Attributes are read one by one, and one that the parser does not understand is left out: a
 //! newer kernel may say more about a link than this program knows, and that is no reason to miss
-//! that the link is down. A new message kind (routes) is a variant, a row in [`decode`] and a
-//! function.
+//! that the link is down. Routes are read in [`route`](super::route), where the opposite holds. A new
+//! message kind is a variant, a row in [`decode`] and a function.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,12 @@ use netlink_packet_route::neighbour::{
 };
 use netlink_packet_route::route::RouteProtocol;
 
+use super::route::{self, Place, RouteMessage};
 use super::view::{Address, AddressKey, Link, Neighbour};
+
+/// `RTM_NEWNEXTHOP` and `RTM_DELNEXTHOP`.
+const NEW_NEXTHOP: u16 = 104;
+const DEL_NEXTHOP: u16 = 105;
 
 /// `struct ifinfomsg`, in bytes.
 const LINK_HEADER: usize = 16;
@@ -48,12 +53,15 @@ pub enum Message {
         /// Its address.
         ip: IpAddr,
     },
+    /// About a route or a next-hop object, which are not part of the view.
+    Route(RouteMessage),
 }
 
-/// Reads the payload of a message of type `kind` (`RTM_…`). `None`: nothing for the view.
+/// Reads the payload of a message of type `kind` (`RTM_…`) with these flags (`NLM_F_…`). `None`:
+/// nothing for us.
 ///
 /// Fails if the fixed part is cut short or attributes are not framed as such.
-pub fn decode(kind: u16, payload: &[u8]) -> Result<Option<Message>, DecodeError> {
+pub fn decode(kind: u16, flags: u16, payload: &[u8]) -> Result<Option<Message>, DecodeError> {
     match kind {
         libc::RTM_NEWLINK => Ok(link(payload)?.map(Message::Link)),
         libc::RTM_DELLINK => Ok(link(payload)?.map(|link| Message::LinkGone(link.index))),
@@ -64,6 +72,16 @@ pub fn decode(kind: u16, payload: &[u8]) -> Result<Option<Message>, DecodeError>
         }
         libc::RTM_DELNEIGH => Ok(neighbour(payload)?
             .map(|(Neighbour { link, ip, .. }, _)| Message::NeighbourGone { link, ip })),
+        libc::RTM_NEWROUTE => Ok(route::route(payload)?
+            .map(|route| Message::Route(RouteMessage::Route(route, Place::of(flags))))),
+        libc::RTM_DELROUTE => {
+            Ok(route::route(payload)?.map(|route| Message::Route(RouteMessage::RouteGone(route))))
+        }
+        NEW_NEXTHOP => Ok(route::object(payload)?
+            .map(|(id, object)| Message::Route(RouteMessage::Object(id, object)))),
+        DEL_NEXTHOP => {
+            Ok(route::object(payload)?.map(|(id, _)| Message::Route(RouteMessage::ObjectGone(id))))
+        }
         _ => Ok(None),
     }
 }
@@ -201,7 +219,7 @@ mod tests {
     }
 
     fn read(kind: u16, message: &impl Emitable) -> Option<Message> {
-        decode(kind, &bytes(message)).unwrap()
+        decode(kind, 0, &bytes(message)).unwrap()
     }
 
     fn eth0() -> LinkMessage {
@@ -270,7 +288,7 @@ mod tests {
         // IFLA_NUM_VF of one byte, and a type that does not exist.
         payload.extend([5, 0, 21, 0, 1, 0, 0, 0]);
         payload.extend([8, 0, 0xff, 0x3f, 1, 2, 3, 4]);
-        let read = decode(libc::RTM_NEWLINK, &payload).unwrap();
+        let read = decode(libc::RTM_NEWLINK, 0, &payload).unwrap();
         assert_eq!(read, Some(Message::Link(eth0_read())));
     }
 
@@ -278,12 +296,12 @@ mod tests {
     fn what_is_cut_short_or_not_framed_is_an_error() {
         let whole = bytes(&eth0());
         for len in [0, 1, 15, 17, whole.len() - 1] {
-            assert!(decode(libc::RTM_NEWLINK, &whole[..len]).is_err(), "{len} bytes");
+            assert!(decode(libc::RTM_NEWLINK, 0, &whole[..len]).is_err(), "{len} bytes");
         }
         for kind in [libc::RTM_NEWADDR, libc::RTM_DELADDR, libc::RTM_NEWNEIGH, libc::RTM_DELNEIGH] {
-            assert!(decode(kind, &[]).is_err());
+            assert!(decode(kind, 0, &[]).is_err());
         }
-        assert_eq!(decode(libc::RTM_NEWROUTE, &[]).unwrap(), None);
+        assert_eq!(decode(libc::RTM_NEWRULE, 0, &[]).unwrap(), None);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::message::{self, Message};
 /// `RTNLGRP_…` of what we want to hear: links, neighbours, IPv4 and IPv6 addresses.
 const GROUPS: [u32; 4] = [1, 3, 5, 9];
 
+/// And, where routes are followed: IPv4 and IPv6 routes, next-hop objects.
+const ROUTE_GROUPS: [u32; 3] = [7, 11, 32];
+
 /// Asked for as receive buffer, in bytes: some ten thousand changes that come while we are busy.
 pub const ROOMY: usize = 4 * 1024 * 1024;
 
@@ -39,9 +42,10 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// Subscribes, with a receive buffer of so many bytes. Must be called inside a tokio runtime.
-    pub fn subscribe(buffer: usize) -> Result<Notifications> {
-        let socket = subscribed(buffer).map_err(Error::Open)?;
+    /// Subscribes, with a receive buffer of so many bytes, perhaps to routes, too. Must be called
+    /// inside a tokio runtime.
+    pub fn subscribe(buffer: usize, routes: bool) -> Result<Notifications> {
+        let socket = subscribed(buffer, routes).map_err(Error::Open)?;
         Ok(Notifications { socket, datagram: Datagram::new() })
     }
 
@@ -77,7 +81,9 @@ impl Notifications {
                 Err(error) => return Err(Error::Conversation(error)),
             }
             for message in self.datagram.messages() {
-                match message.and_then(|m| message::decode(m.message_type(), m.payload())) {
+                match message
+                    .and_then(|m| message::decode(m.message_type(), m.flags(), m.payload()))
+                {
                     Ok(Some(message)) => each(message),
                     Ok(None) => {}
                     Err(error) => {
@@ -91,7 +97,7 @@ impl Notifications {
     }
 }
 
-fn subscribed(buffer: usize) -> io::Result<AsyncFd<Socket>> {
+fn subscribed(buffer: usize, routes: bool) -> io::Result<AsyncFd<Socket>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     // Beyond net.core.rmem_max only with CAP_NET_ADMIN; a smaller buffer only means that a storm
     // of changes costs a new dump.
@@ -101,6 +107,9 @@ fn subscribed(buffer: usize) -> io::Result<AsyncFd<Socket>> {
     socket.set_non_blocking(true)?;
     socket.bind(&SocketAddr::new(0, 0))?;
     for group in GROUPS {
+        socket.add_membership(group)?;
+    }
+    for group in ROUTE_GROUPS.into_iter().filter(|_| routes) {
         socket.add_membership(group)?;
     }
     // Deprecated because a type may lie about its descriptor; `Socket` owns one, and keeps it. The

@@ -72,7 +72,7 @@ impl Requests {
         for (what, question) in tables {
             let mut unreadable = None;
             let dump = self.call(what, question, NLM_F_DUMP, |answer| {
-                match message::decode(answer.message_type(), answer.payload()) {
+                match message::decode(answer.message_type(), 0, answer.payload()) {
                     Ok(Some(message)) => drop(view.apply(message)),
                     Ok(None) => {}
                     Err(error) => unreadable = Some(error),

@@ -112,6 +112,7 @@ impl View {
                 .map(Event::NeighbourRemoved)
                 .into_iter()
                 .collect(),
+            Message::Route(message) => vec![Event::Route(message)],
         }
     }
 

@@ -7,7 +7,7 @@ use sidewinder_dataplane::behavior::csid::Layout;
 use sidewinder_dataplane::behavior::{Behavior, Flavors};
 use sidewinder_dataplane::fib::entry::Discard;
 
-use crate::control::rib::{Hop, Key, Routes, Target};
+use crate::control::rib::{Hop, Key, Opinion, Routes, Source, Target};
 
 /// The file's routes.
 pub fn routes(config: &Config) -> Routes {
@@ -16,23 +16,26 @@ pub fn routes(config: &Config) -> Routes {
         .iter()
         .map(|route| {
             let target = match &route.action {
-                RouteAction::Policy(name) => Target::Policy(name.clone()),
+                RouteAction::Policy(name) => Target::Policy(name.as_str().into()),
                 RouteAction::Via(hops) => Target::Via(
                     hops.iter()
                         .map(|hop| Hop {
                             address: hop.address,
-                            interface: hop.interface.clone(),
+                            interface: hop.interface.as_deref().map(Into::into),
                             weight: u32::from(hop.weight),
                         })
                         .collect(),
                 ),
-                RouteAction::OnLink(interface) => Target::OnLink(interface.clone()),
+                RouteAction::OnLink(interface) => Target::OnLink(interface.as_str().into()),
                 RouteAction::Blackhole => Target::Discard(Discard::Blackhole),
                 RouteAction::Unreachable => Target::Discard(Discard::Unreachable),
                 RouteAction::Prohibit => Target::Discard(Discard::Prohibit),
                 RouteAction::Local => Target::Host,
             };
-            (Key { table: route.table.0, prefix: route.prefix }, target)
+            (
+                Key { table: route.table.0, prefix: route.prefix },
+                Opinion::of(Source::Static, target),
+            )
         })
         .collect()
 }
@@ -83,7 +86,7 @@ pub fn hop(said: &Said) -> Option<Hop> {
         Said::EndDx4 { nh4, interface } => (IpAddr::V4(*nh4), interface),
         _ => return None,
     };
-    Some(Hop { address, interface: interface.clone(), weight: 1 })
+    Some(Hop { address, interface: interface.as_deref().map(Into::into), weight: 1 })
 }
 
 /// The interface that a behavior sends frames by, of one that does.

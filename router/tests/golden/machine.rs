@@ -1,7 +1,10 @@
 //! The router under test: the real worker loop, on ports in memory, with a whole configuration.
 
+use std::sync::Arc;
+
 use crossbeam::utils::CachePadded;
-use sidewinder::control::{Control, OfflineLink, offline};
+use sidewinder::api::trace::Traced;
+use sidewinder::control::{Control, OfflineLink, offline, trace};
 use sidewinder_config::Config;
 use sidewinder_dataplane::{
     counters::{TrafficCounter, WorkerCounters},
@@ -11,6 +14,7 @@ use sidewinder_dataplane::{
         Umem,
         memory::{MemoryHost, MemoryPort},
     },
+    trace::{Filter, Kind, Ring, Session},
     verdict::Reason,
     worker::Worker,
 };
@@ -26,8 +30,9 @@ const RING: usize = 128;
 /// The router, and the other ends of its ports.
 pub struct Machine {
     worker: Worker<MemoryPort, MemoryHost>,
-    /// Keeps the FIB.
-    _control: Control,
+    /// What the worker's trace goes to.
+    ring: Arc<Ring>,
+    control: Control,
 }
 
 /// What the worker has counted.
@@ -78,9 +83,17 @@ impl Machine {
         let reader = control.writer.reader();
         let host = MemoryHost::default();
         let mut worker = Worker::new(0, ports, umem, free, reader, host, counters);
+        let ring = Ring::new(RING, u64::MAX);
+        worker.tap().begin(Kind::Trace, Session::new(Filter::default(), Arc::clone(&ring)));
         // The ports take frames to receive into.
         worker.round();
-        Ok(Self { worker, _control: control })
+        Ok(Self { worker, ring, control })
+    }
+
+    /// Takes what was traced of the packets since the last time.
+    pub fn traced(&mut self) -> Vec<Traced> {
+        let describe = || self.ring.take(|record| trace::describe(record, 1, &self.control));
+        std::iter::from_fn(describe).collect()
     }
 
     /// Puts a frame on the wire to an interface.

@@ -2,6 +2,10 @@
 
 use std::{collections::HashMap, fmt::Write, path::Path};
 
+use sidewinder::{
+    api::trace::{Traced, hex},
+    cli::trace::text,
+};
 use sidewinder_config::Config;
 use sidewinder_dataplane::verdict::Reason;
 
@@ -58,8 +62,19 @@ impl Run {
             }
         }
         self.machine.round();
+        let traced = self.machine.traced();
+        let mut left = vec![Vec::new(); self.config.interfaces.len()];
+        let expected_traces = steps.iter().flat_map(|step| (0..step.count).map(move |_| step));
+        for (index, step) in expected_traces.enumerate() {
+            let traced = traced.get(index).ok_or("a packet was not traced")?;
+            self.trace_says(step, traced, &mut left)
+                .map_err(|what| format!("trace: {what}\n{}", text::packet(traced)))?;
+        }
         for (port, expected) in expected.sent.iter().enumerate() {
             let found = self.machine.sent(port);
+            if left[port] != found.iter().map(|frame| hex(frame)).collect::<Vec<_>>() {
+                return Err(format!("{}: what the trace says is not what was sent", port));
+            }
             let name = self.config.interfaces[port].name.clone();
             self.compare(&name, expected, &found, true)?;
         }
@@ -74,6 +89,49 @@ impl Run {
         match self.machine.frames_are_conserved() {
             true => Ok(()),
             false => Err("a frame was lost".into()),
+        }
+    }
+
+    /// The trace of a packet says what became of it. What it says was sent is added to what `left`
+    /// by that interface.
+    fn trace_says(
+        &self,
+        step: &Step,
+        traced: &Traced,
+        left: &mut [Vec<String>],
+    ) -> Result<(), String> {
+        let (fate, reason, egress) = match &step.outcome {
+            Outcome::Forwarded { egress, .. } => ("forwarded", None, Some(egress)),
+            Outcome::Replied { egress, reason, .. } => ("replied", Some(reason), Some(egress)),
+            Outcome::Punted => ("punted", None, None),
+            Outcome::AnsweredToHost { reason } => ("replied", Some(reason), None),
+            Outcome::Dropped { reason } => ("dropped", Some(reason), None),
+        };
+        let verdict = &traced.verdict;
+        let said = (&*verdict.fate, verdict.reason.as_ref(), verdict.interface.as_ref());
+        if said != (fate, reason, egress) {
+            return Err(format!("expected {fate}, {reason:?}, {egress:?}, not {said:?}"));
+        }
+        if traced.interface != step.ingress {
+            return Err(format!("it came in by {}", step.ingress));
+        }
+        match (egress, &traced.sent, traced.steps.last()) {
+            (Some(egress), Some(sent), Some(last)) => {
+                // A frame of End.DX2 has no neighbour to be sent to.
+                if last.adjacency.as_ref().map(|it| &it.interface) != Some(egress)
+                    && last.outcome != format!("send the frame by {egress}")
+                {
+                    return Err("the last step has another adjacency".into());
+                }
+                // The last step left the packet as it was sent.
+                if 2 * (last.after.length + 14) != sent.len() {
+                    return Err("the last step left another packet".into());
+                }
+                left[self.port(egress)?].push(sent.clone());
+                Ok(())
+            }
+            (None, None, _) => Ok(()),
+            _ => Err("sent, or not?".into()),
         }
     }
 

@@ -100,7 +100,7 @@ name = "eth0"
     5 | [frobnicate]
       |  ^^^^^^^^^^ the file has no such key
       |
-      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor` and `source`
+      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor`, `source`, `node` and `link`
     ");
 }
 
@@ -261,22 +261,6 @@ fn sources() {
        | ^^^^^^^^^^^^^^^ `router-id` is missing here
        |
        = help: add a line such as router-id = "0000.0000.0001"
-
-    warning: [source.kernel] is not yet supported by this version
-      --> r1.toml:12:1
-       |
-    12 | [source.kernel]
-       | ^^^^^^^^^^^^^^^ ignored
-       |
-       = help: routes come from this file only; write them as [[route]]
-
-    warning: [source.bgp-ls] is not yet supported by this version
-      --> r1.toml:13:1
-       |
-    13 | [source.bgp-ls]
-       | ^^^^^^^^^^^^^^^ ignored
-       |
-       = help: routes come from this file only; write them as [[route]]
     "#);
 }
 
@@ -332,22 +316,45 @@ router-id = "1"
        |             ^^^
        |
        = help: write an IS-IS system ID, "0000.0000.0001", or an OSPF router ID, "192.0.2.1"
+    "#);
+}
 
-    warning: [source.kernel] is not yet supported by this version
-      --> r1.toml:12:1
+#[test]
+fn tables_of_the_kernel() {
+    assert_snapshot!(about(r#"
+[source.kernel]
+tables = []
+"#), @r#"
+    error: `tables` names no table
+      --> r1.toml:13:10
        |
-    12 | [source.kernel]
-       | ^^^^^^^^^^^^^^^ ignored
+    13 | tables = []
+       |          ^^ empty
        |
-       = help: routes come from this file only; write them as [[route]]
+       = help: name at least one, such as tables = ["main"], or remove the section
+    "#);
+    assert_snapshot!(about(r#"
+[source.kernel]
+tables = ["main", 100, 254, 0]
+"#), @r#"
+    error: table main is listed twice
+      --> r1.toml:13:24
+       |
+    13 | tables = ["main", 100, 254, 0]
+       |           ------       ^^^ again here
+       |           |
+       |           first here
+       |
+       = help: remove one of them
 
-    warning: [source.bgp-ls] is not yet supported by this version
-      --> r1.toml:14:1
+    error: each of `tables` must be from 1 to 4294967295
+      --> r1.toml:13:29
        |
-    14 | [source.bgp-ls]
-       | ^^^^^^^^^^^^^^^ ignored
+    13 | tables = ["main", 100, 254, 0]
+       |                             ^ 0 is out of range
        |
-       = help: routes come from this file only; write them as [[route]]
+       = help: write a whole number from 1 to 4294967295
+       = help: a table is a number from 1 to 4294967295, or "main", "local" or "default"
     "#);
 }
 

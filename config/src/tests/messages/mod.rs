@@ -8,3 +8,4 @@ mod policy;
 mod route;
 mod router;
 mod sid;
+mod topology;

@@ -32,6 +32,7 @@ fn without_anything() {
        | ^^^^^^^^^^ `segs` is missing here
        |
        = help: add a line such as segs = ["fc00:0:2:e::", "fc00:0:3:d6::"]
+       = help: or name nodes of the topology: via = ["r2", "fc00:0:3:d6::"]
     "#);
 }
 

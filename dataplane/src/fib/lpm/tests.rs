@@ -11,11 +11,15 @@ struct Scan(HashMap<(u128, u8), Entry>);
 
 impl Scan {
     fn lookup(&self, key: u128) -> Entry {
+        self.lookup_prefix(key).0
+    }
+
+    fn lookup_prefix(&self, key: u128) -> (Entry, u8) {
         self.0
             .iter()
             .filter(|((prefix, len), _)| (key ^ prefix) & mask(*len) == 0)
             .max_by_key(|((_, len), _)| *len)
-            .map_or(Entry::NONE, |(_, entry)| *entry)
+            .map_or((Entry::NONE, 0), |((_, len), entry)| (*entry, *len))
     }
 }
 
@@ -74,6 +78,9 @@ impl Tables {
                 assert_eq!(self.lpm.lookup(*key), expected, "{key:x}");
                 assert_eq!(entry, expected, "{key:x}, {}", path.name());
             }
+        }
+        for key in keys {
+            assert_eq!(self.lpm.lookup_prefix(*key), self.scan.lookup_prefix(*key), "{key:x}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //   destination ── multicast, link-local, broadcast ──────────────▶ kernel
 //     ├── own address of the host ────────────────────────────────▶ kernel
 //     │      (with a routing header, or with options that one may follow: ours, RFC 8754 4.3.2)
+//     ├── in a prefix that is left to the kernel ─────────────────▶ kernel
 //     ├── not steered, if only steered prefixes are ours ─────────▶ kernel
 //     └── everything else ── socket of this queue ────────────────▶ Sidewinder
 //                               └── there is none ────────────────▶ kernel
@@ -36,8 +37,9 @@ static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF
 
 // Bits of the setting.
 #define REDIRECT_IPV4 1 // IPv4 is ours, too; else it is the kernel's
-#define ONLY_STEERED 2  // only what is in `steered6` or `steered4` is ours
-#define ALL_FRAMES 4    // every frame is ours
+#define ONLY_STEERED 2  // only what is ours in `steered6` or `steered4` is ours
+#define SOME_LEFT 4     // something in `steered6` or `steered4` is the kernel's
+#define ALL_FRAMES 8    // every frame is ours
 
 // An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d.
 struct address {
@@ -78,6 +80,7 @@ struct {
 	MAP_TYPE(value, __u8);
 } hosts SEC(".maps");
 
+// Prefixes that are ours (1) or the kernel's (0).
 struct {
 	MAP_VALUE(type, BPF_MAP_TYPE_LPM_TRIE);
 	MAP_VALUE(max_entries, 4194304);
@@ -106,6 +109,12 @@ static __always_inline int may_route(__u8 header)
 	return header == IPPROTO_ROUTING || header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS;
 }
 
+// Whether a packet is ours by what the prefixes say of its destination.
+static __always_inline int is_ours(const __u8 *said, __u32 setting)
+{
+	return said ? *said : !(setting & ONLY_STEERED);
+}
+
 static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *ip, __u32 setting)
 {
 	struct address host;
@@ -120,11 +129,11 @@ static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *
 	if (bpf_map_lookup_elem(&hosts, &host))
 		return may_route(ip->nexthdr) ? ours(ctx) : XDP_PASS;
 
-	if (setting & ONLY_STEERED) {
+	if (setting & (ONLY_STEERED | SOME_LEFT)) {
 		struct prefix6 prefix = {.length = 128};
 
 		__builtin_memcpy(prefix.bytes, destination, sizeof(prefix.bytes));
-		if (!bpf_map_lookup_elem(&steered6, &prefix))
+		if (!is_ours(bpf_map_lookup_elem(&steered6, &prefix), setting))
 			return XDP_PASS;
 	}
 	return ours(ctx);
@@ -148,11 +157,11 @@ static __always_inline int steer_ipv4(struct xdp_md *ctx, const struct iphdr *ip
 	if (bpf_map_lookup_elem(&hosts, &host))
 		return XDP_PASS;
 
-	if (setting & ONLY_STEERED) {
+	if (setting & (ONLY_STEERED | SOME_LEFT)) {
 		struct prefix4 prefix = {.length = 32};
 
 		__builtin_memcpy(prefix.bytes, &ip->daddr, sizeof(prefix.bytes));
-		if (!bpf_map_lookup_elem(&steered4, &prefix))
+		if (!is_ours(bpf_map_lookup_elem(&steered4, &prefix), setting))
 			return XDP_PASS;
 	}
 	return ours(ctx);

@@ -23,7 +23,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/st
 /// Bits of the program's setting.
 const REDIRECT_IPV4: u32 = 1;
 const ONLY_STEERED: u32 = 2;
-const ALL_FRAMES: u32 = 4;
+const SOME_LEFT: u32 = 4;
+const ALL_FRAMES: u32 = 8;
 
 /// Which packets come to us, apart from what is always the kernel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +36,15 @@ pub enum SteerMode {
     Sids,
     /// Every frame, those that would always be the kernel's included.
     Frames,
+}
+
+/// Whose a prefix is, whatever the mode says of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The kernel's: its packets are left to it.
+    Kernel = 0,
+    /// Ours.
+    Ours = 1,
 }
 
 /// Where on its way in the program meets a packet.
@@ -130,14 +140,30 @@ impl Steer {
         self.loaded.set_host(address, own)
     }
 
-    /// Says whether packets to this prefix (`length` in bits) come to us in [`SteerMode::Sids`].
-    /// A shorter or longer prefix is not affected.
+    /// Says whose packets to this prefix (`length` in bits) are; `None`: those of the shorter prefix
+    /// that covers it, and without one as the mode says. Of several prefixes the longest counts.
     ///
     /// # Errors
     ///
     /// [`Error::Map`] where there are too many (2²² of each family), or for an invalid length.
-    pub fn set_steered(&mut self, prefix: IpAddr, length: u8, steered: bool) -> Result<(), Error> {
-        self.loaded.set_steered(prefix, length, steered)
+    pub fn set_owner(
+        &mut self,
+        prefix: IpAddr,
+        length: u8,
+        owner: Option<Owner>,
+    ) -> Result<(), Error> {
+        self.loaded.set_owner(prefix, length, owner)
+    }
+
+    /// Says whether any prefix is the [kernel's](Owner::Kernel): where none is, packets are not
+    /// looked up for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`], which is not expected.
+    pub fn set_some_left(&mut self, some: bool) -> Result<(), Error> {
+        let setting = self.loaded.setting & !SOME_LEFT;
+        self.loaded.set(if some { setting | SOME_LEFT } else { setting })
     }
 
     /// Says whether IPv4 packets come to us. At first they do not.
@@ -222,22 +248,25 @@ impl Loaded {
         absent_is_fine(result).map_err(map_error("hosts"))
     }
 
-    fn set_steered(&mut self, prefix: IpAddr, length: u8, steered: bool) -> Result<(), Error> {
+    fn set_owner(&mut self, prefix: IpAddr, length: u8, owner: Option<Owner>) -> Result<(), Error> {
         fn set<K: aya::Pod>(
             trie: &mut LpmTrie<MapData, K, u8>,
             key: Key<K>,
-            steered: bool,
+            owner: Option<Owner>,
         ) -> Result<(), MapError> {
-            absent_is_fine(if steered { trie.insert(&key, 1, 0) } else { trie.remove(&key) })
+            absent_is_fine(match owner {
+                Some(owner) => trie.insert(&key, owner as u8, 0),
+                None => trie.remove(&key),
+            })
         }
         let length = u32::from(length);
         match prefix {
             IpAddr::V6(address) => {
-                set(&mut self.steered6, Key::new(length, address.octets()), steered)
+                set(&mut self.steered6, Key::new(length, address.octets()), owner)
                     .map_err(map_error("steered6"))
             }
             IpAddr::V4(address) => {
-                set(&mut self.steered4, Key::new(length, address.octets()), steered)
+                set(&mut self.steered4, Key::new(length, address.octets()), owner)
                     .map_err(map_error("steered4"))
             }
         }
@@ -448,8 +477,8 @@ mod tests {
         let Some((mut steer, _socket)) = program_to_test(SteerMode::Sids) else { return };
         steer.set(steer.setting | REDIRECT_IPV4).expect("a setting");
         assert_eq!(run(&mut steer, &ipv6("fc00:0:1:e::")), XDP_PASS);
-        steer.set_steered(ip("fc00:0:1::"), 48, true).expect("a prefix");
-        steer.set_steered(ip("203.0.113.0"), 25, true).expect("a prefix");
+        steer.set_owner(ip("fc00:0:1::"), 48, Some(Owner::Ours)).expect("a prefix");
+        steer.set_owner(ip("203.0.113.0"), 25, Some(Owner::Ours)).expect("a prefix");
         for (frame, verdict) in [
             (ipv6("fc00:0:1:e::"), XDP_REDIRECT),
             (ipv6("fc00:0:1:ffff::"), XDP_REDIRECT),
@@ -464,15 +493,38 @@ mod tests {
         assert_eq!(run(&mut steer, &ipv6("fc00:0:1::1")), XDP_PASS);
 
         // An IPv6 default does not catch IPv4.
-        steer.set_steered(ip("::"), 0, true).expect("a prefix");
+        steer.set_owner(ip("::"), 0, Some(Owner::Ours)).expect("a prefix");
         assert_eq!(run(&mut steer, &ipv6("2001:db8::1")), XDP_REDIRECT);
         assert_eq!(run(&mut steer, &ipv4("198.51.100.1")), XDP_PASS);
 
-        steer.set_steered(ip("::"), 0, false).expect("a prefix");
-        steer.set_steered(ip("fc00:0:1::"), 48, false).expect("a prefix");
-        steer.set_steered(ip("fc00:0:1::"), 48, false).expect("twice is once");
+        steer.set_owner(ip("::"), 0, None).expect("a prefix");
+        steer.set_owner(ip("fc00:0:1::"), 48, None).expect("a prefix");
+        steer.set_owner(ip("fc00:0:1::"), 48, None).expect("twice is once");
         assert_eq!(run(&mut steer, &ipv6("fc00:0:1:e::")), XDP_PASS);
-        assert!(steer.set_steered(ip("203.0.113.0"), 33, true).is_err());
+        assert!(steer.set_owner(ip("203.0.113.0"), 33, Some(Owner::Ours)).is_err());
+    }
+
+    #[test]
+    fn what_is_left_to_the_kernel_is_the_kernels() {
+        for mode in [SteerMode::All, SteerMode::Sids] {
+            let Some((mut steer, _socket)) = program_to_test(mode) else { return };
+            steer.set(steer.setting | REDIRECT_IPV4 | SOME_LEFT).expect("a setting");
+            steer.set_owner(ip("fc00:0:1::"), 48, Some(Owner::Ours)).expect("a prefix");
+            steer.set_owner(ip("fc00:0:1:b::"), 64, Some(Owner::Kernel)).expect("a prefix");
+            steer.set_owner(ip("fc00:0:1:b::7"), 128, Some(Owner::Ours)).expect("a prefix");
+            steer.set_owner(ip("198.51.100.0"), 24, Some(Owner::Kernel)).expect("a prefix");
+            let rest = if mode == SteerMode::All { XDP_REDIRECT } else { XDP_PASS };
+            for (frame, verdict) in [
+                (ipv6("fc00:0:1:e::"), XDP_REDIRECT),
+                (ipv6("fc00:0:1:b::1"), XDP_PASS),
+                (ipv6("fc00:0:1:b::7"), XDP_REDIRECT),
+                (ipv6("2001:db8::1"), rest),
+                (ipv4("198.51.100.7"), XDP_PASS),
+                (ipv4("203.0.113.1"), rest),
+            ] {
+                assert_eq!(run(&mut steer, &frame), verdict, "{mode:?}");
+            }
+        }
     }
 
     #[test]

@@ -179,6 +179,9 @@ fn an_overrun_leads_to_the_truth() {
                     Event::NeighbourRemoved(gone) => {
                         replayed.neighbours.remove(&(gone.link, gone.ip));
                     }
+                    Event::Route(_) | Event::DumpBegins(_) | Event::DumpEnds(..) => {
+                        panic!("routes were not asked for")
+                    }
                 }
             }
             assert_eq!(&replayed, kernel.view());

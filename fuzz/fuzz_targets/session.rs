@@ -1,0 +1,10 @@
+//! Everything a peer could say after hello. See `harness.rs`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../harness.rs"]
+mod harness;
+
+fuzz_target!(|data: &[u8]| harness::session(data));

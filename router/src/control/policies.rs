@@ -1,0 +1,234 @@
+//! Policies on their way to the workers: those of the file, which have a name, and those that
+//! routes carry themselves.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use sidewinder_config::{Policy, RouteAction};
+use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
+use sidewinder_dataplane::counters::PacketCounters;
+use sidewinder_dataplane::fib::entry::{Entry, PolicyId, TableIndex};
+use sidewinder_dataplane::fib::nexthop::spread;
+use sidewinder_dataplane::fib::{self, Change};
+
+use super::Control;
+use super::rib::Key;
+use crate::source::static_;
+
+/// A policy that workers know.
+#[derive(Debug)]
+pub struct InstalledPolicy {
+    id: PolicyId,
+    /// What its source says of it.
+    pub said: Arc<Policy>,
+    hop_limit: u8,
+    /// Packets and bytes, by segment list.
+    pub counters: Vec<Arc<PacketCounters>>,
+    /// Routes that lead into it, of one that routes carry themselves.
+    users: usize,
+}
+
+/// Segments by the nodes that are named, or why there are none.
+pub type Resolved = BTreeMap<Vec<String>, Result<Vec<Ipv6Addr>, String>>;
+
+impl Control {
+    /// Takes the segments of lists that name nodes. What is different then has to be
+    /// [reconciled](Self::reconcile).
+    pub fn resolve_via(&mut self, via: Resolved) {
+        if via == self.via {
+            return;
+        }
+        self.via = via;
+        self.apply_policies();
+        self.apply_port_settings();
+        let routes = self.config.routes.iter();
+        let steered = routes.filter(|route| matches!(route.action, RouteAction::Policy(_)));
+        let steered = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
+        let sids = self.config.sids.iter();
+        let binding = sids.filter(|sid| static_::policy(&sid.behavior).is_some());
+        let binding = binding.map(|sid| Key { table: Key::MAIN, prefix: sid.sid.into() });
+        self.rib.touch(steered.chain(binding));
+    }
+
+    /// Why a list that names nodes has no segments.
+    pub fn unresolved(&self, via: &[String]) -> Option<&str> {
+        match self.via.get(via) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(why),
+            None => Some("the topology is not known yet"),
+        }
+    }
+
+    /// A policy with the segments of its nodes, without the lists that have none; `None` if none
+    /// has.
+    fn resolved(&self, said: &Policy) -> Option<Policy> {
+        let mut policy = said.clone();
+        policy.lists.retain_mut(|list| {
+            if list.via.is_empty() {
+                return true;
+            }
+            match self.via.get(&list.via) {
+                Some(Ok(segments)) => list.segs.clone_from(segments),
+                Some(Err(_)) | None => return false,
+            }
+            true
+        });
+        (!policy.lists.is_empty()).then_some(policy)
+    }
+
+    /// The index of the policy of this name.
+    pub(super) fn policy_id(&self, name: &str) -> Option<PolicyId> {
+        self.policies.get(name).map(|policy| policy.id)
+    }
+
+    /// The policy with this index, as workers know it.
+    pub(super) fn policy_with(&self, id: PolicyId) -> Option<&Policy> {
+        let mut known = self.policies.values().chain(self.inline.values());
+        known.find(|policy| policy.id == id).map(|policy| &*policy.said)
+    }
+
+    /// The entry of the policy of this name.
+    pub(super) fn policy(&self, name: &str) -> Option<Entry> {
+        self.policy_id(name).map(Entry::encap)
+    }
+
+    /// The entry of a policy that a route carries itself. To be [released](Self::release_inline).
+    pub(super) fn acquire_inline(&mut self, said: &Arc<Policy>) -> Entry {
+        if let Some(found) = self.inline.get_mut(said) {
+            found.users += 1;
+            return Entry::encap(found.id);
+        }
+        let mut installed = self.install_policy(said, None);
+        installed.users = 1;
+        let entry = Entry::encap(installed.id);
+        self.inline.insert(Arc::clone(said), installed);
+        entry
+    }
+
+    /// Gives back what [`acquire_inline`](Self::acquire_inline) gave.
+    pub(super) fn release_inline(&mut self, said: &Arc<Policy>) {
+        let Some(found) = self.inline.get_mut(said) else { return };
+        found.users -= 1;
+        if found.users == 0
+            && let Some(policy) = self.inline.remove(said)
+        {
+            self.remove_policy(&policy);
+        }
+    }
+
+    /// Policies that routes carry themselves, by name.
+    pub fn inline_policies(&self) -> impl Iterator<Item = &InstalledPolicy> {
+        let mut inline: Vec<_> = self.inline.values().collect();
+        inline.sort_by(|a, b| a.said.name.cmp(&b.said.name));
+        inline.into_iter()
+    }
+
+    /// Brings the policies in line with the file.
+    pub(super) fn apply_policies(&mut self) {
+        let wanted: BTreeMap<String, Policy> = self
+            .config
+            .policies
+            .iter()
+            .filter_map(|said| Some((said.name.clone(), self.resolved(said)?)))
+            .collect();
+        let gone: Vec<String> =
+            self.policies.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        for name in gone {
+            if let Some(policy) = self.policies.remove(&name) {
+                self.remove_policy(&policy);
+            }
+        }
+        let hop_limit = self.config.router.encap_hop_limit;
+        let changed: Vec<Arc<Policy>> = wanted
+            .into_values()
+            .filter(|said| {
+                let old = self.policies.get(&said.name);
+                old.is_none_or(|old| *old.said != *said || old.hop_limit != hop_limit)
+            })
+            .map(Arc::new)
+            .collect();
+        for said in changed {
+            let old = self.policies.remove(&said.name);
+            let installed = self.install_policy(&said, old);
+            self.policies.insert(said.name.clone(), installed);
+        }
+        let late: Vec<Arc<Policy>> = self
+            .inline
+            .values()
+            .filter(|policy| policy.hop_limit != hop_limit)
+            .map(|policy| Arc::clone(&policy.said))
+            .collect();
+        for said in late {
+            let old = self.inline.remove(&said);
+            let installed = self.install_policy(&said, old);
+            self.inline.insert(said, installed);
+        }
+    }
+
+    fn remove_policy(&mut self, policy: &InstalledPolicy) {
+        self.writer.stage(Change::Policy(policy.id, None));
+        self.free_policies.push(policy.id);
+    }
+
+    fn install_policy(
+        &mut self,
+        said: &Arc<Policy>,
+        old: Option<InstalledPolicy>,
+    ) -> InstalledPolicy {
+        let hop_limit = self.config.router.encap_hop_limit;
+        let id =
+            old.as_ref().map(|old| old.id).or_else(|| self.free_policies.pop()).unwrap_or_else(
+                || {
+                    self.policy_ids += 1;
+                    self.policy_ids - 1
+                },
+            );
+        // A segment list that stays keeps its counters; one that names nodes does so whatever its
+        // segments are.
+        let counters: Vec<_> = said
+            .lists
+            .iter()
+            .map(|list| {
+                let before = old.as_ref().and_then(|old| {
+                    let same = |other: &&sidewinder_config::SegmentList| {
+                        other.via == list.via && (other.segs == list.segs || !list.via.is_empty())
+                    };
+                    let index = old.said.lists.iter().position(|other| same(&other))?;
+                    old.counters.get(index).cloned()
+                });
+                before.unwrap_or_else(|| PacketCounters::new(self.workers))
+            })
+            .collect();
+        let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
+        let policy = compile(said, hop_limit, table, &counters);
+        self.writer.stage(Change::Policy(id, Some(policy)));
+        let users = old.map_or(0, |old| old.users);
+        InstalledPolicy { id, said: Arc::clone(said), hop_limit, counters, users }
+    }
+}
+
+fn compile(
+    said: &Policy,
+    hop_limit: u8,
+    table: TableIndex,
+    counters: &[Arc<PacketCounters>],
+) -> fib::Policy {
+    let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
+    let lists = said
+        .lists
+        .iter()
+        .zip(counters)
+        .map(|(list, counters)| {
+            let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
+            SegmentList::new(mode, &segs, said.source.into(), hop_limit, Arc::clone(counters))
+        })
+        .collect();
+    let weights: Vec<_> = said
+        .lists
+        .iter()
+        .enumerate()
+        .map(|(index, list)| (index as u16, u32::from(list.weight)))
+        .collect();
+    fib::Policy { lists, buckets: spread(&weights), table }
+}

@@ -1,0 +1,208 @@
+//! From the best routes of the RIB to the FIB's entries.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use sidewinder_config::Policy;
+use sidewinder_dataplane::fib::Change;
+use sidewinder_dataplane::fib::entry::{Entry, GroupId};
+use sidewinder_dataplane::fib::table::left_aligned;
+use sidewinder_dataplane::fib::writer::Writer;
+
+use super::Control;
+use super::resolve::{Resolved, floating};
+use super::rib::{Hop, Key, Source, Standing, Target};
+use super::steering::Side;
+
+/// A prefix's best route, as workers know it.
+#[derive(Debug)]
+pub(super) struct InstalledRoute {
+    entry: Entry,
+    held: Held,
+    /// Whose route it is.
+    pub(super) source: Source,
+    /// How it stands.
+    pub(super) standing: Standing,
+    /// Next hops whose place was found by their address.
+    floats: Box<[std::net::IpAddr]>,
+    /// Whether the route is a reason to take IPv4 from the kernel.
+    wants_ipv4: bool,
+}
+
+/// What a route holds, and gives back when it goes.
+#[derive(Debug)]
+enum Held {
+    Nothing,
+    Group(GroupId),
+    Inline(Arc<Policy>),
+}
+
+/// What a target comes to.
+struct Compiled {
+    entry: Entry,
+    held: Held,
+    standing: Standing,
+}
+
+impl Compiled {
+    const fn best(entry: Entry) -> Self {
+        Self { entry, held: Held::Nothing, standing: Standing::Best }
+    }
+
+    const fn not(standing: Standing) -> Self {
+        Self { entry: Entry::NONE, held: Held::Nothing, standing }
+    }
+}
+
+impl Control {
+    /// What workers know a prefix to lead to.
+    pub(super) fn entry_of(&self, key: &Key) -> Option<Entry> {
+        self.routes.get(key).map(|route| route.entry)
+    }
+
+    /// Brings the FIB's routes up to date with the RIB.
+    pub fn reconcile(&mut self) {
+        while self.rib.is_dirty() {
+            let dirty = self.rib.take_dirty();
+            let mut links_changed = false;
+            for key in self.trackers.close(dirty) {
+                links_changed |= self.reconcile_one(key);
+            }
+            // Prefixes on links that are there by a route: their neighbours are routes, too.
+            if links_changed {
+                self.apply_neighbours();
+            }
+        }
+        if self.sids_changed {
+            self.apply_domain();
+        }
+    }
+
+    /// Says whether a prefix became one on a link, or ceased to be.
+    fn reconcile_one(&mut self, key: Key) -> bool {
+        let best = self.rib.best(&key);
+        let best = best.map(|(source, route)| (source, route.opinion.target.clone()));
+        let on_link = match &best {
+            Some((_, Target::OnLink(interface))) => self.ports.by_name(interface),
+            _ => None,
+        };
+        let before = match on_link {
+            Some(port) => self.on_link.insert(key, port),
+            None => self.on_link.remove(&key),
+        };
+        if !matches!(best, Some((_, Target::Sid(_)))) {
+            self.remove_sid(&key);
+        }
+        let installed = best.map(|(source, target)| {
+            let floats: Vec<_> = match &target {
+                Target::Via(hops) => floating(hops),
+                Target::Sid(sid) => floating(crate::source::static_::hop(&sid.behavior).as_slice()),
+                _ => Vec::new(),
+            };
+            let Compiled { entry, held, standing } = self.compile(key, source, &target);
+            self.steer.note(&key, Some(Side::of(&target)));
+            let wants_ipv4 = matches!(key.prefix, IpNet::V4(_))
+                && matches!(source, Source::Static | Source::Kernel | Source::LinkState)
+                && !matches!(target, Target::Kernel(_) | Target::Host);
+            InstalledRoute { entry, held, source, standing, floats: floats.into(), wants_ipv4 }
+        });
+        if installed.is_none() {
+            self.steer.note(&key, None);
+        }
+        self.install(key, installed);
+        before != on_link
+    }
+
+    fn compile(&mut self, key: Key, source: Source, target: &Target) -> Compiled {
+        match target {
+            Target::Sid(said) => match self.apply_sid(key, source, said) {
+                Some((entry, standing)) => Compiled { standing, ..Compiled::best(entry) },
+                None => Compiled::not(Standing::NextHopUnresolved),
+            },
+            Target::Policy(name) => match self.policy(name) {
+                Some(entry) => Compiled::best(entry),
+                None if self.config.policy(name).is_some() => {
+                    Compiled::not(Standing::PolicyUnresolved)
+                }
+                None => Compiled::not(Standing::PolicyUnknown),
+            },
+            Target::Encap(policy) => {
+                let entry = self.acquire_inline(policy);
+                let held = Held::Inline(Arc::clone(policy));
+                Compiled { entry, held, standing: Standing::Best }
+            }
+            Target::Via(hops) => self.compile_hops(key, source, hops),
+            // The kernel finds neighbours in its own prefixes only.
+            Target::OnLink(interface) => match self.ports.by_name(interface) {
+                None => Compiled::not(Standing::InterfaceUnknown),
+                // The one address of the prefix is the neighbour.
+                Some(_) if key.prefix.prefix_len() == key.prefix.max_prefix_len() => {
+                    let interface = Some(Arc::clone(interface));
+                    let hop = Hop { address: key.prefix.addr(), interface, weight: 1 };
+                    self.compile_hops(key, source, &[hop])
+                }
+                Some(_) if matches!(source, Source::Connected | Source::Kernel) => {
+                    Compiled::best(Entry::ON_LINK)
+                }
+                Some(port) => Compiled::best(Entry::solicit(port)),
+            },
+            Target::Host => Compiled::best(Entry::HOST),
+            Target::Discard(discard) => Compiled::best(Entry::discard(*discard)),
+            Target::Kernel(_) => Compiled {
+                entry: Entry::HOST,
+                held: Held::Nothing,
+                standing: Standing::LeftToKernel,
+            },
+        }
+    }
+
+    fn compile_hops(&mut self, key: Key, source: Source, hops: &[Hop]) -> Compiled {
+        match self.resolve(key.table, hops, &key) {
+            Resolved::Members(members) => {
+                let group = self.nexthops.acquire(members, &self.ports, &mut self.writer);
+                let held = Held::Group(group);
+                Compiled { entry: Entry::forward(group), held, standing: Standing::Best }
+            }
+            Resolved::Policy(target) => self.compile(key, source, &target),
+            Resolved::Nowhere => Compiled::not(Standing::NextHopUnresolved),
+        }
+    }
+
+    fn install(&mut self, key: Key, installed: Option<InstalledRoute>) {
+        let entry = installed.as_ref().map_or(Entry::NONE, |route| route.entry);
+        if let Some(route) = &installed {
+            self.trackers.add(key, &route.floats);
+            self.installed[route.source as usize] += 1;
+            self.ipv4_routes += usize::from(route.wants_ipv4);
+        }
+        let old = match installed {
+            Some(route) => self.routes.insert(key, route),
+            None => self.routes.remove(&key),
+        };
+        if old.as_ref().map_or(Entry::NONE, |old| old.entry) != entry {
+            let table = self.table(key.table);
+            stage(&mut self.writer, table, &key, entry);
+        }
+        let Some(old) = old else { return };
+        let now = self.routes.get(&key).map_or(&[][..], |route| &route.floats);
+        let gone: Vec<_> =
+            old.floats.iter().filter(|address| !now.contains(address)).copied().collect();
+        self.trackers.remove(&key, &gone);
+        self.installed[old.source as usize] -= 1;
+        self.ipv4_routes -= usize::from(old.wants_ipv4);
+        match old.held {
+            Held::Nothing => {}
+            Held::Group(group) => self.nexthops.release(group),
+            Held::Inline(policy) => self.release_inline(&policy),
+        }
+    }
+}
+
+fn stage(writer: &mut Writer, table: u16, key: &Key, entry: Entry) {
+    let (v4, bits) = match key.prefix {
+        IpNet::V6(prefix) => (false, u128::from(prefix.network())),
+        IpNet::V4(prefix) => (true, left_aligned(prefix.network().into())),
+    };
+    let len = key.prefix.prefix_len();
+    writer.stage(Change::Route { table, v4, key: bits, len, entry });
+}
