@@ -72,6 +72,8 @@ pub struct Received {
     pub popped_len: u16,
     /// Whether the header at the head was IPv6.
     pub v6: bool,
+    /// Whether it was Ethernet: a frame that is cargo, about which there are no errors.
+    pub ethernet: bool,
     /// Hop limit, or TTL.
     pub hop_limit: u8,
     /// Segments Left of the changed SRH.
@@ -109,6 +111,7 @@ impl Received {
             popped: 0,
             popped_len: 0,
             v6,
+            ethernet: false,
             hop_limit,
             segments_left: 0,
         }

@@ -166,6 +166,7 @@ fn sids(sids: &[Sid]) -> Table {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
             (Some(hop), None, _) => format!("via {hop}"),
             (_, _, Some(number)) => format!("table {number}"),
+            (_, Some(interface), _) => format!("dev {interface}"),
             _ => sid.policy.as_ref().map(|name| format!("policy {name}")).unwrap_or_default(),
         };
         table.row([
@@ -438,6 +439,9 @@ fn iproute2_line(sid: &Sid) -> String {
     };
     let mut line = format!("ip -6 route add {address} encap seg6local action {behavior}");
     match (behavior.as_str(), &sid.next_hop) {
+        ("End.DX2", _) => {
+            line += &format!(" oif {}", sid.interface.as_deref().unwrap_or_default());
+        }
         ("End.DX4", Some(hop)) => line += &format!(" nh4 {hop}"),
         (_, Some(hop)) => line += &format!(" nh6 {hop}"),
         ("End.T" | "End.DT6", _) => line += &format!(" table {}", number(&sid.table)),
