@@ -187,8 +187,9 @@ fn steer(
             lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
         }
     };
-    list.counters.add(worker, 1, packet.len() as u64);
+    let len = packet.len() as u64;
     list.push(packet, inner, label)?;
+    list.counters.add(worker, 1, len);
     Ok(policy.table)
 }
 
