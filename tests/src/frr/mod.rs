@@ -19,7 +19,6 @@ use crate::lab::Netns;
 use crate::lab::netns::Background;
 
 pub mod isis;
-pub mod ways;
 
 const ROUTER: &str = include_str!("router.sh");
 
@@ -86,22 +85,8 @@ impl Frr {
             _daemons: daemons,
         };
         frr.wait_for_sockets()?;
-        frr.wait_for_zebra()?;
         frr.run(&["-f", &format!("/etc/frr/{name}/frr.conf")])?;
         Ok(frr)
-    }
-
-    /// bgpd refuses `address-family link-state` before it has found zebra, and after that tells
-    /// nothing when it is asked again.
-    fn wait_for_zebra(&self) -> Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
-        while !self.vtysh(&["show zebra client summary"])?.contains("bgp") {
-            if Instant::now() > deadline {
-                bail!("bgpd of {} does not find zebra:\n{}", self.name, self.log("bgpd"));
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
     }
 
     fn wait_for_sockets(&self) -> Result<()> {
