@@ -104,6 +104,13 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         build: |p| Some(Behavior::EndDt46 { table: p.table? }),
     },
     Endpoint {
+        name: "End.DX2",
+        required: &["interface"],
+        allowed: &[],
+        flavors: &[NEXT_CSID],
+        build: |p| Some(Behavior::EndDx2 { interface: p.interface? }),
+    },
+    Endpoint {
         name: "End.B6.Encaps",
         required: &["policy"],
         allowed: &[],
@@ -122,7 +129,6 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
 /// Endpoint behaviors that exist but are not in [`ENDPOINTS`] (RFC 8986, RFC 9433 and the
 /// network-programming insertion draft).
 const OTHER_ENDPOINTS: &[&str] = &[
-    "End.DX2",
     "End.DX2V",
     "End.DT2U",
     "End.DT2M",
@@ -154,11 +160,11 @@ const CSID_NAMES: &[(&str, &str)] = &[
     ("uDT6", "End.DT6"),
     ("uDT4", "End.DT4"),
     ("uDT46", "End.DT46"),
+    ("uDX2", "End.DX2"),
 ];
 
 /// Headend behaviors that exist but that [`Headend`] has not.
-const OTHER_HEADENDS: &[&str] =
-    &["H.Encaps.L2", "H.Encaps.L2.Red", "H.Insert", "H.Insert.Red", "H.M.GTP4.D"];
+const OTHER_HEADENDS: &[&str] = &["H.Insert", "H.Insert.Red", "H.M.GTP4.D"];
 
 /// Flavors that exist but that [`crate::Flavors`] has not.
 pub(crate) const OTHER_FLAVORS: &[&str] = &["REPLACE-CSID"];
@@ -202,6 +208,7 @@ impl Behavior {
             Self::EndDt6 { .. } => "End.DT6",
             Self::EndDt4 { .. } => "End.DT4",
             Self::EndDt46 { .. } => "End.DT46",
+            Self::EndDx2 { .. } => "End.DX2",
             Self::EndB6Encaps { .. } => "End.B6.Encaps",
             Self::EndB6EncapsRed { .. } => "End.B6.Encaps.Red",
         }
@@ -209,12 +216,24 @@ impl Behavior {
 }
 
 impl Headend {
-    /// The behavior of a SID that stands for a policy with this one (RFC 8986, 4.13 and 4.14).
-    pub(crate) fn binding(self, policy: String) -> Behavior {
+    /// The behavior of a SID that stands for a policy with this one (RFC 8986, 4.13 and 4.14); a
+    /// policy for frames has none.
+    pub(crate) fn binding(self, policy: String) -> Option<Behavior> {
         match self {
-            Self::HEncaps => Behavior::EndB6Encaps { policy },
-            Self::HEncapsRed => Behavior::EndB6EncapsRed { policy },
+            Self::HEncaps => Some(Behavior::EndB6Encaps { policy }),
+            Self::HEncapsRed => Some(Behavior::EndB6EncapsRed { policy }),
+            Self::HEncapsL2 | Self::HEncapsL2Red => None,
         }
+    }
+
+    /// Whether it is for Ethernet frames.
+    pub fn is_l2(self) -> bool {
+        matches!(self, Self::HEncapsL2 | Self::HEncapsL2Red)
+    }
+
+    /// Whether the first segment is left out of the SRH.
+    pub fn is_reduced(self) -> bool {
+        matches!(self, Self::HEncapsRed | Self::HEncapsL2Red)
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     locators(&facts.locator_prefixes, sink);
     sids(facts, sink);
     bindings(config, facts, sink);
+    steering(config, facts, sink);
     routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
@@ -175,11 +176,41 @@ fn bindings(config: &Config, facts: &Facts, sink: &Sink) {
     for At { value: (name, behavior), span } in &facts.bindings {
         let Some(policy) = config.policy(name) else { continue };
         let right = policy.behavior.binding(name.clone());
-        if *behavior != right {
+        if right.as_ref() != Some(behavior) {
+            let help = match right {
+                Some(right) => format!("write behavior = \"{right}\", or change the policy's"),
+                None => "name a policy of H.Encaps or H.Encaps.Red".to_owned(),
+            };
             sink.push(
                 Diagnostic::error(format!("{behavior} does not go with policy `{name}`"))
                     .at(span.clone(), format!("the policy is {}", policy.behavior))
-                    .help(format!("write behavior = \"{right}\", or change the policy's")),
+                    .help(help),
+            );
+        }
+    }
+}
+
+/// Interfaces steer frames, routes steer packets.
+fn steering(config: &Config, facts: &Facts, sink: &Sink) {
+    let wrong = |at: &At<String>, l2: bool| {
+        let found = config.policy(&at.value).map(|policy| policy.behavior);
+        found.filter(|behavior| behavior.is_l2() != l2)
+    };
+    for at in &facts.steered_frames {
+        if let Some(behavior) = wrong(at, true) {
+            sink.push(
+                Diagnostic::error(format!("policy `{}` is not for whole interfaces", at.value))
+                    .at(at.span.clone(), format!("the policy is {behavior}"))
+                    .help("name a policy of H.Encaps.L2 or H.Encaps.L2.Red, or use [[route]]"),
+            );
+        }
+    }
+    for at in &facts.steered_packets {
+        if let Some(behavior) = wrong(at, false) {
+            sink.push(
+                Diagnostic::error(format!("policy `{}` is for whole interfaces", at.value))
+                    .at(at.span.clone(), format!("the policy is {behavior}"))
+                    .help("write policy = \"…\" in [[interface]]; for routes use H.Encaps"),
             );
         }
     }

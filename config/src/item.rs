@@ -49,10 +49,10 @@ schemas! {
         "link",
     ];
     ROUTER = "[router]" [
-        "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "icmp-source",
+        "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "encap-traffic-class", "sid-sources", "icmp-source",
         "icmp-rate", "o-flag", "poll", "socket", "metrics",
     ];
-    INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table"];
+    INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table", "policy"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
     SID = "[[sid]]" [
         "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy", "block-bits",

@@ -54,6 +54,10 @@ pub struct Router {
     pub encap_hop_limit: u8,
     /// Where the outer Flow Label comes from.
     pub encap_flow_label: FlowLabel,
+    /// Traffic Class of the outer header; `None`: the inner packet's.
+    pub encap_traffic_class: Option<u8>,
+    /// Sources that packets to our SIDs may have; empty: any (RFC 8754, 5.1).
+    pub sid_sources: Vec<Ipv6Net>,
     /// Source of ICMPv6 errors, already defaulted to `encap_source`; `None`: neither is set, and an
     /// address of the interface is to be used.
     pub icmp_source: Option<Ipv6Addr>,
@@ -84,6 +88,8 @@ impl Default for Router {
             encap_source: None,
             encap_hop_limit: 64,
             encap_flow_label: FlowLabel::default(),
+            encap_traffic_class: None,
+            sid_sources: Vec::new(),
             icmp_source: None,
             icmp_rate: 100,
             o_flag: OFlag::default(),
@@ -109,6 +115,8 @@ pub struct Interface {
     pub domain: Domain,
     /// Table that packets from here are looked up in.
     pub table: Table,
+    /// Policy of H.Encaps.L2 or H.Encaps.L2.Red that all frames from here are steered into.
+    pub policy: Option<String>,
 }
 
 impl Interface {
@@ -121,6 +129,7 @@ impl Interface {
             steer: Steer::default(),
             domain: Domain::default(),
             table: Table::default(),
+            policy: None,
         }
     }
 }
@@ -232,6 +241,11 @@ pub enum Behavior {
     EndDt46 {
         /// The table.
         table: Table,
+    },
+    /// `End.DX2` (4.9): decapsulate an Ethernet frame and send it by this interface.
+    EndDx2 {
+        /// The interface.
+        interface: String,
     },
     /// `End.B6.Encaps` (4.13): go on to the next segment, inside of what a policy of H.Encaps adds.
     EndB6Encaps {
@@ -437,6 +451,10 @@ words! {
         /// `H.Encaps.Red` (5.2): the first segment is left out of the SRH, and with one segment
         /// there is no SRH.
         HEncapsRed = "H.Encaps.Red",
+        /// `H.Encaps.L2` (5.3): as `H.Encaps`, of Ethernet frames.
+        HEncapsL2 = "H.Encaps.L2",
+        /// `H.Encaps.L2.Red` (5.4): as `H.Encaps.Red`, of Ethernet frames.
+        HEncapsL2Red = "H.Encaps.L2.Red",
     }
 }
 
@@ -517,9 +535,11 @@ impl Headend {
         const SRH_FIXED: usize = 8;
         const SEGMENT: usize = 16;
         match self {
-            Self::HEncaps => IPV6_HEADER + SRH_FIXED + SEGMENT * segments,
-            Self::HEncapsRed if segments <= 1 => IPV6_HEADER,
-            Self::HEncapsRed => IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1),
+            Self::HEncaps | Self::HEncapsL2 => IPV6_HEADER + SRH_FIXED + SEGMENT * segments,
+            Self::HEncapsRed | Self::HEncapsL2Red if segments <= 1 => IPV6_HEADER,
+            Self::HEncapsRed | Self::HEncapsL2Red => {
+                IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1)
+            }
         }
     }
 }

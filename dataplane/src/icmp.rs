@@ -46,6 +46,9 @@ fn may_be_answered_v4(bytes: &[u8], header: ipv4::Ipv4<'_>) -> bool {
 /// received. `false` where no error may be sent.
 #[cold]
 pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
+    if packet.meta.received.ethernet {
+        return false;
+    }
     packet.restore();
     let answered = if packet.meta.v6 {
         error_v6(packet, reason, parameter, node)

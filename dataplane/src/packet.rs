@@ -72,6 +72,8 @@ pub struct Received {
     pub popped_len: u16,
     /// Whether the header at the head was IPv6.
     pub v6: bool,
+    /// Whether it was Ethernet: a frame that is cargo, about which there are no errors.
+    pub ethernet: bool,
     /// Hop limit, or TTL.
     pub hop_limit: u8,
     /// Segments Left of the changed SRH.
@@ -109,6 +111,7 @@ impl Received {
             popped: 0,
             popped_len: 0,
             v6,
+            ethernet: false,
             hop_limit,
             segments_left: 0,
         }
@@ -261,10 +264,15 @@ impl Packet<'_> {
     /// it came: something is to be written there.
     #[inline(always)]
     pub fn rebase(&mut self) {
-        if self.meta.received.is_popped()
-            && let Some((destination, hop_limit)) =
-                self.ipv6().map(|header| (header.destination(), header.hop_limit()))
-        {
+        if self.meta.received.is_popped() {
+            self.remember_now();
+        }
+    }
+
+    #[cold]
+    fn remember_now(&mut self) {
+        let header = self.ipv6().map(|header| (header.destination(), header.hop_limit()));
+        if let Some((destination, hop_limit)) = header {
             self.remember(true, destination, hop_limit);
         }
     }
@@ -272,8 +280,9 @@ impl Packet<'_> {
     /// Remembers Segments Left before its first change.
     #[inline(always)]
     pub fn remember_segments_left(&mut self, srh: u16, segments_left: u8) {
+        let pushed = self.is_pushed();
         let received = &mut self.meta.received;
-        if received.srh == 0 {
+        if received.srh == 0 && !pushed {
             received.srh = srh;
             received.segments_left = segments_left;
         }
@@ -285,40 +294,58 @@ impl Packet<'_> {
     #[inline(always)]
     pub fn remove(&mut self, offset: u16, len: u16) -> Result<(), Verdict> {
         self.rebase();
-        let moved = match usize::from(offset) {
+        let pushed = self.is_pushed();
+        let kept = match usize::from(offset) {
             ipv6::HEADER_LEN => self.shift::<{ ipv6::HEADER_LEN }>(len),
             _ => self.shift_any(usize::from(offset), usize::from(len)),
         };
-        moved.ok_or(Verdict::Drop(Reason::NoHeadroom))?;
-        self.meta.received.popped = len;
-        self.meta.received.popped_len = offset;
+        let kept = kept.ok_or(Verdict::Drop(Reason::NoHeadroom))?;
         self.meta.head += u32::from(len);
+        if pushed {
+            // The packet as received is behind all of this.
+            return Ok(());
+        }
+        if kept {
+            self.meta.received.popped = len;
+            self.meta.received.popped_len = offset;
+        } else {
+            self.remember_now();
+        }
         Ok(())
+    }
+
+    /// Whether headers of ours are in front of the packet as it was received.
+    #[inline(always)]
+    fn is_pushed(&self) -> bool {
+        self.meta.head < u32::from(self.meta.received.head)
     }
 
     /// Moves the first `N` bytes by `len`, and what lies there to the headroom: by way of registers.
     #[inline(always)]
-    fn shift<const N: usize>(&mut self, len: u16) -> Option<()> {
+    fn shift<const N: usize>(&mut self, len: u16) -> Option<bool> {
         let front = *self.array::<N>(0)?;
         let there = *self.array::<N>(len)?;
         let kept = self.meta.head.wrapping_sub((SPARE + N) as u32) as usize;
         self.frame.get_mut(kept..kept + N)?.copy_from_slice(&there);
         *self.array_mut(len)? = front;
-        Some(())
+        Some(true)
     }
 
-    /// [`shift`](Self::shift) of any number of bytes.
+    /// [`shift`](Self::shift) of any number of bytes. Says whether there was room to keep what was
+    /// there.
     #[inline(never)]
-    fn shift_any(&mut self, count: usize, len: usize) -> Option<()> {
+    fn shift_any(&mut self, count: usize, len: usize) -> Option<bool> {
         let head = self.meta.head as usize;
-        let kept = head.checked_sub(SPARE + count)?;
+        let kept = head.checked_sub(SPARE + count);
         let (front, there) = (head..head + count, head + len..head + len + count);
         if there.end > FRAME_SIZE {
             return None;
         }
-        self.frame.copy_within(there.clone(), kept);
+        if let Some(kept) = kept {
+            self.frame.copy_within(there.clone(), kept);
+        }
         self.frame.copy_within(front, there.start);
-        Some(())
+        Some(kept.is_some())
     }
 
     /// Puts the packet back as it was received. Headers that were pushed are gone, those that
@@ -414,6 +441,29 @@ mod tests {
             prop_assert_eq!(&packet.bytes()[offset..], &bytes[offset + len..]);
             packet.set_byte(4, 0xee);
             packet.set_byte(6, 0xee);
+            packet.restore();
+            prop_assert_eq!(packet.bytes(), &bytes[..]);
+        }
+
+        /// Headers that were pushed in front are changed and taken out again, and the packet behind
+        /// them is put back as it came.
+        #[test]
+        fn restore_is_of_what_was_received(bytes in proptest::collection::vec(any::<u8>(), 100..200),
+                                           len in 8u16..64, popped: bool) {
+            let mut bytes = bytes;
+            bytes[0] = 0x60;
+            let mut frame = [0; FRAME_SIZE];
+            let mut meta = meta(bytes.len());
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            packet.bytes_mut().copy_from_slice(&bytes);
+            packet.remember(true, ipv6::address_at(&bytes, 24), bytes[7]);
+            packet.push_front(ipv6::HEADER_LEN + usize::from(len)).unwrap().fill(0x66);
+            packet.remember_segments_left(ipv6::HEADER_LEN as u16, 3);
+            if popped {
+                packet.remove(ipv6::HEADER_LEN as u16, len).unwrap();
+            } else {
+                packet.set_byte(ipv6::HEADER_LEN + srh::field::SEGMENTS_LEFT, 2);
+            }
             packet.restore();
             prop_assert_eq!(packet.bytes(), &bytes[..]);
         }

@@ -1,6 +1,6 @@
 //! What becomes of a packet.
 
-use crate::fib::entry::{GroupId, Punted, TableIndex};
+use crate::fib::entry::{GroupId, PortIndex, Punted, TableIndex};
 
 /// What a behavior says is to be done with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Verdict {
     Lookup(TableIndex),
     /// Send it to a next-hop group, without a look-up.
     Forward(GroupId),
+    /// It is an Ethernet frame: send it by this port as it is.
+    Transmit(PortIndex),
     /// It has become an answer to its sender: look the destination up in the table it came by.
     Reply(Reason),
     /// Give it to the host.
@@ -104,6 +106,10 @@ reasons! {
     SegmentsLeft = "segments-left-invalid",
     /// Segments left at a SID that ends the segment list.
     SegmentsLeftAtEnd = "segments-left-at-end",
+    /// From outside the SR domain, and for a SID block.
+    SidFromOutside = "sid-from-outside",
+    /// For a SID of ours, from a source that may not use it.
+    SidSource = "sid-source-refused",
     /// Round and round between our own SIDs and policies.
     TooManyPasses = "too-many-passes",
     /// The egress port's ring is full.

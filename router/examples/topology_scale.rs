@@ -179,7 +179,7 @@ async fn flood() -> Result<()> {
         began.elapsed(),
         most.saturating_sub(before) / 1024
     );
-    let details = link_state.details();
+    let details = link_state.details(&control);
     for name in ["nodes", "links", "prefixes", "topology-errors"] {
         println!("{name}: {}", details[name]);
     }

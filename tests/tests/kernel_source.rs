@@ -21,7 +21,11 @@
 //! `left_to_the_kernel`: what leads elsewhere goes through the kernel, and past the workers.
 //!
 //! `a_link_goes_down`: its share of the flows moves at once, and its routes follow the kernel's, also
-//! those that the kernel removes without a word.
+//! those that the kernel removes without a word, and its next-hop objects.
+//!
+//! `a_link_goes_down_in_silence`: the same where the kernel is told to be silent of IPv6, too.
+//!
+//! `an_mtu_changes`: a link's, and with it what the kernel keeps to for its routes.
 //!
 //! `killed_and_started_again`: the kernel has kept the routes.
 //!
@@ -522,17 +526,87 @@ fn a_link_goes_down() -> Outcome {
         Ok(())
     };
     back()?;
-    // Our end: the kernel tells at once, and removes routes, those of IPv4 without a word.
+    // Our end: the kernel tells at once, and removes routes, those of IPv4 without a word, and as
+    // silently next-hop objects and their places in groups.
+    router.ip_batch([
+        "nexthop add id 1 via fe80::c dev out1",
+        "nexthop add id 2 via fe80::b dev out0",
+        "nexthop add id 10 group 1,3/2",
+        "route add 2001:db8:f4::/48 nhid 10",
+    ])?;
+    let both = "via fe80::c dev out1 weight 3, via fe80::b dev out0 weight 1";
+    wait_until(&daemon, "2001:db8:f4::/48", &[(both, BEST)])?;
     let (lost, last) = lost_after(router)?;
     println!("switched off: {lost} packets lost, the last {last:.2?} after the command");
     assert!(last < Duration::from_millis(50), "{last:?}");
     wait_until(&daemon, "198.51.100.0/24", &[])?;
     wait_until(&daemon, "192.0.1.0/24", &[])?;
     wait_until(&daemon, "2001:db8:f3::/48", &[])?;
+    wait_until(&daemon, "2001:db8:f4::/48", &[("via fe80::c dev out1", BEST)])?;
     assert_eq!(ways(world, 100, make)?.0, ["out1"].into());
     router.ip("link set out0 up")?;
     router.ip(&format!("neigh replace fe80::b lladdr {} dev out0 nud permanent", WORLD_MACS[1]))?;
     back()?;
+    // The route by the group has one leg for good; a later change of the group is heard.
+    assert_eq!(shown(&daemon, "2001:db8:f4::/48")?.len(), 1);
+    assert_eq!(ways(world, 100, |n| plain(n, "2001:db8:f4::1"))?.0, ["out1"].into());
+    router.ip("nexthop del id 1")?;
+    wait_until(&daemon, "2001:db8:f4::/48", &[])?;
+    Ok(())
+}
+
+#[test]
+fn a_link_goes_down_in_silence() -> Outcome {
+    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"));
+    let _turn = serial();
+    let lab = lab()?;
+    let router = lab.node("router");
+    router.sysctl("net/ipv6/route/skip_notify_on_dev_down", 1)?;
+    router.sysctl("net/ipv4/nexthop_compat_mode", 0)?;
+    router.ip_batch([
+        "route add 2001:db8:f1::/48 via fe80::b dev out0",
+        "route add fc00:0:1:ee:: encap seg6local action End.X nh6 fe80::b dev out0",
+        "nexthop add id 1 via fe80::b dev out0",
+        "route add 2001:db8:f2::/48 nhid 1",
+        "route add 2001:db8:f3::/48 via fe80::c dev out1",
+    ])?;
+    let daemon = Daemon::start(router, &(toml(&LINKS) + SOURCE))?;
+    let gone = ["2001:db8:f1::/48", "fc00:0:1:ee::/128", "2001:db8:f2::/48", "2001:db8:1::/64"];
+    for prefix in gone {
+        assert_eq!(shown(&daemon, prefix)?.len(), 1, "{prefix}");
+    }
+    router.ip("link set out0 down")?;
+    for prefix in gone {
+        wait_until(&daemon, prefix, &[])?;
+    }
+    router.ip("link set out0 up")?;
+    wait_until(&daemon, "2001:db8:f3::/48", &[("via fe80::c dev out1", BEST)])?;
+    router.ip("link del out1")?;
+    wait_until(&daemon, "2001:db8:f3::/48", &[])?;
+    for prefix in gone {
+        assert_eq!(shown(&daemon, prefix)?, [], "{prefix}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_mtu_changes() -> Outcome {
+    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"));
+    let _turn = serial();
+    let lab = lab()?;
+    let router = lab.node("router");
+    let daemon = Daemon::start(router, &(toml(&LINKS) + SOURCE))?;
+    router.ip("-6 route add 2001:db8:f1::/48 via fe80::b dev out0 mtu 1400")?;
+    router.ip("route add 198.51.100.0/24 via 192.0.1.9 mtu 1400")?;
+    wait_until(&daemon, "2001:db8:f1::/48", &[("kernel", LEFT)])?;
+    wait_until(&daemon, "198.51.100.0/24", &[("kernel", LEFT)])?;
+    router.ip("link set out0 mtu 1400")?;
+    wait_until(&daemon, "2001:db8:f1::/48", &[("via fe80::b dev out0", BEST)])?;
+    wait_until(&daemon, "198.51.100.0/24", &[("via 192.0.1.9 dev out0", BEST)])?;
+    // The kernel raises that of an IPv6 route which was the link's.
+    router.ip("link set out0 mtu 1500")?;
+    wait_until(&daemon, "198.51.100.0/24", &[("kernel", LEFT)])?;
+    wait_until(&daemon, "2001:db8:f1::/48", &[("via fe80::b dev out0", BEST)])?;
     Ok(())
 }
 

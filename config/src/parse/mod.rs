@@ -40,6 +40,9 @@ pub(crate) struct Facts {
     pub(crate) interface_refs: Vec<At<String>>,
     /// Policies that routes and SIDs name.
     pub(crate) policy_refs: Vec<At<String>>,
+    /// Those of them that are named by interfaces, for frames, and by routes, for packets.
+    pub(crate) steered_frames: Vec<At<String>>,
+    pub(crate) steered_packets: Vec<At<String>>,
     /// What SIDs that name a policy want its behavior to be.
     pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.
@@ -162,6 +165,13 @@ fn router(item: &Item<'_>) -> Router {
         encap_flow_label: item
             .get("encap-flow-label", read::word(FlowLabel::WORDS))
             .unwrap_or_default(),
+        encap_traffic_class: item
+            .get("encap-traffic-class", read::traffic_class)
+            .unwrap_or(default.encap_traffic_class),
+        sid_sources: item
+            .list("sid-sources", read::ipv6_prefix)
+            .map(|list| list.value.into_iter().map(|prefix| prefix.value).collect())
+            .unwrap_or_default(),
         icmp_source: item.get("icmp-source", read::ipv6_global).or(encap_source),
         icmp_rate: item.get("icmp-rate", read::number(0..=u32::MAX)).unwrap_or(default.icmp_rate),
         o_flag: item.get("o-flag", read::word(OFlag::WORDS)).unwrap_or_default(),
@@ -197,19 +207,16 @@ fn cores(item: &Item<'_>) -> Vec<usize> {
 
 fn interface(item: &Item<'_>, facts: &mut Facts) -> Option<Interface> {
     let name = item.require("name", "\"eth0\"", read::interface_name);
-    let domain = item.get_at("domain", read::word(Domain::WORDS));
-    if let Some(At { value: Domain::External, span }) = domain {
-        item.push(
-            Diagnostic::error("`domain` \"external\" is not supported by this version")
-                .at(span, "")
-                .help("remove it, and keep packets to the SID block away from this interface"),
-        );
-    }
+    let policy = item.get_at("policy", read::name);
+    facts.policy_refs.extend(policy.clone());
+    facts.steered_frames.extend(policy.clone());
     let settings = Interface {
         zero_copy: item.get("zero-copy", read::word(ZeroCopy::WORDS)).unwrap_or_default(),
         queues: item.get("queues", read::queues).unwrap_or_default(),
         steer: item.get("steer", read::word(Steer::WORDS)).unwrap_or_default(),
         table: item.get("table", read::table).unwrap_or_default(),
+        domain: item.get("domain", read::word(Domain::WORDS)).unwrap_or_default(),
+        policy: policy.map(|policy| policy.value),
         ..Interface::new("")
     };
     let name = name?;

@@ -45,6 +45,7 @@ fn route_action(
 ) -> Option<RouteAction> {
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
+    facts.steered_packets.extend(policy.clone());
     let action = item.get("action", read::word(ACTIONS));
     let next_hops: Vec<_> = item
         .tables("next-hops", &NEXT_HOP)

@@ -272,9 +272,19 @@ pub(super) fn policy(
     let behavior = item.require("behavior", "\"H.Encaps\"", headend);
     let bsid = item.get_at("bsid", read::sid);
     facts.sids.extend(bsid.clone());
-    let bound = bsid.zip(name.clone()).zip(behavior.clone()).map(|((bsid, name), behavior)| {
-        let behavior = behavior.value.binding(name.value);
-        LocalSid { sid: bsid.value, behavior, flavors: Flavors::default(), structure: None }
+    let bound = bsid.zip(name.clone()).zip(behavior.clone());
+    let bound = bound.and_then(|((bsid, name), At { value: headend, span })| {
+        let Some(behavior) = headend.binding(name.value) else {
+            item.push(
+                Diagnostic::error(format!("a policy of {headend} has no binding SID"))
+                    .at(bsid.span, "")
+                    .at(span, "for Ethernet frames")
+                    .help("remove `bsid`: packets with segments left are no frames"),
+            );
+            return None;
+        };
+        let flavors = Flavors::default();
+        Some(LocalSid { sid: bsid.value, behavior, flavors, structure: None })
     });
     (read_policy(item, name, behavior, encap_source, facts), bound)
 }

@@ -112,6 +112,16 @@ where
     }
 }
 
+/// A traffic class: a number, or `None` for "copy".
+pub(crate) fn traffic_class(value: Value<'_>) -> Read<Option<u8>> {
+    match value.toml().as_str() {
+        Some("copy") => Ok(None),
+        Some(_) => Err(not_a_word(value, ["copy"])
+            .help("`encap-traffic-class` is \"copy\" or a number from 0 to 255")),
+        None => number(0..=u8::MAX)(value).map(Some),
+    }
+}
+
 fn not_a_number(value: Value<'_>) -> Diagnostic {
     let found = value.error(format!("{} must be a whole number", value.name()), value.kind());
     match value.toml().as_str() {

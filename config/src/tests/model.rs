@@ -28,6 +28,8 @@ fn every_setting_of_router_and_interface() {
         encap-source = "fc00:0:1::1"
         encap-hop-limit = 255
         encap-flow-label = "copy"
+        encap-traffic-class = 0xb8
+        sid-sources = ["fc00::/16"]
         icmp-source = "fc00:0:1::2"
         icmp-rate = 0
         o-flag = "copy"
@@ -39,7 +41,7 @@ fn every_setting_of_router_and_interface() {
         zero-copy = "require"
         queues = 2
         steer = "sids"
-        domain = "internal"
+        domain = "external"
         table = 100
     "#;
     let config = check(text, "r1.toml").unwrap().config;
@@ -51,6 +53,8 @@ fn every_setting_of_router_and_interface() {
             encap_source: "fc00:0:1::1".parse().ok(),
             encap_hop_limit: 255,
             encap_flow_label: FlowLabel::Copy,
+            encap_traffic_class: Some(0xb8),
+            sid_sources: vec!["fc00::/16".parse().unwrap()],
             icmp_source: "fc00:0:1::2".parse().ok(),
             icmp_rate: 0,
             o_flag: OFlag::Copy,
@@ -66,8 +70,9 @@ fn every_setting_of_router_and_interface() {
             zero_copy: ZeroCopy::Require,
             queues: Queues::Count(2),
             steer: Steer::Sids,
-            domain: Domain::Internal,
+            domain: Domain::External,
             table: Table(100),
+            policy: None,
         })
     );
 }

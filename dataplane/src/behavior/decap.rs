@@ -1,4 +1,4 @@
-//! End.DX6, End.DX4, End.DT6, End.DT4 and End.DT46: RFC 8986, sections 4.4 to 4.8.
+//! End.DX6, End.DX4, End.DT6, End.DT4, End.DT46 and End.DX2: RFC 8986, sections 4.4 to 4.9.
 
 use super::end;
 use crate::{
@@ -40,6 +40,18 @@ pub fn end_dt46(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -
     decapsulated(packet, headers, inner, |packet| to_table(packet, sid))
 }
 
+/// End.DX2: the inner Ethernet frame, by a port.
+#[inline(always)]
+pub fn end_dx2(packet: &mut Packet<'_>, headers: Headers, sid: &Sid, _: &Fib) -> Verdict {
+    match checked(packet, headers, &[protocol::ETHERNET]) {
+        Ok(()) => match packet.pull_front(usize::from(headers.upper_offset)) {
+            Ok(()) => Verdict::Transmit(sid.port),
+            Err(verdict) => verdict,
+        },
+        Err(verdict) => verdict,
+    }
+}
+
 fn to_table(packet: &mut Packet<'_>, sid: &Sid) -> Verdict {
     packet.meta.home = sid.table;
     Verdict::Lookup(sid.table)
@@ -52,20 +64,27 @@ fn decapsulated(
     inner: &[u8],
     onward: impl FnOnce(&mut Packet<'_>) -> Verdict,
 ) -> Verdict {
+    match checked(packet, headers, inner).and_then(|()| decapsulate(packet, headers)) {
+        Ok(()) => onward(packet),
+        Err(verdict) => verdict,
+    }
+}
+
+/// Whether there is something of the protocols `inner` to take out, and the segment list is at its
+/// end.
+#[inline(always)]
+fn checked(packet: &mut Packet<'_>, headers: Headers, inner: &[u8]) -> Result<(), Verdict> {
     if let Some(offset) = headers.srh() {
         let left = packet.array(offset).map(|fixed| srh::Fixed::new(fixed).segments_left());
         if left != Some(0) {
             let pointer = u32::from(offset) + srh::field::SEGMENTS_LEFT as u32;
-            return Verdict::Refuse(Reason::SegmentsLeftAtEnd, pointer);
+            return Err(Verdict::Refuse(Reason::SegmentsLeftAtEnd, pointer));
         }
     }
     if !inner.contains(&headers.upper) || headers.fragment {
-        return end::upper_layer(packet, headers);
+        return Err(end::upper_layer(packet, headers));
     }
-    match decapsulate(packet, headers) {
-        Ok(()) => onward(packet),
-        Err(verdict) => verdict,
-    }
+    Ok(())
 }
 
 /// Takes off the IPv6 header and all its extension headers. From here on the inner packet is the

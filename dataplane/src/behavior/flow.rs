@@ -1,6 +1,6 @@
 //! Which flow a packet belongs to: a hash that keeps a flow on one path and under one label.
 
-use crate::wire::{ipv4, ipv6, protocol};
+use crate::wire::{ethernet, ipv4, ipv6, protocol};
 
 const SEEDS: [u64; 4] =
     [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03, 0x8cb9_2ba7_2f3d_8dd7, 0xdb4f_0b91_75ae_2165];
@@ -54,6 +54,13 @@ fn five_tuple_v4(packet: &[u8]) -> u32 {
         u128::from(header.destination()),
         u64::from(protocol) << 32 ^ u64::from(ports),
     )
+}
+
+/// The same for a frame that is not IP, by its Ethernet header.
+pub fn of_frame(header: &[u8; ethernet::HEADER_LEN]) -> u32 {
+    let mut bytes = [0; 16];
+    bytes[..ethernet::HEADER_LEN].copy_from_slice(header);
+    mix(u128::from_be_bytes(bytes), 0, 0)
 }
 
 /// A flow label from a hash: 20 bits, never 0 (RFC 6437, section 2: 0 says "no label").

@@ -1,4 +1,4 @@
-//! H.Encaps and H.Encaps.Red: RFC 8986, sections 5.1 and 5.2.
+//! H.Encaps and H.Encaps.Red, of packets and of frames: RFC 8986, sections 5.1 to 5.4.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use super::flow;
 use crate::{
     counters::PacketCounters,
     fib::{
-        Fib, FlowLabel,
+        Fib, FlowLabel, Policy,
         entry::{PolicyId, TableIndex},
         nexthop,
     },
     packet::Packet,
     pipeline::ip,
     verdict::{Reason, Verdict},
-    wire::{ipv4, ipv6, protocol, srh},
+    wire::{ethernet, ipv4, ipv6, protocol, srh},
 };
 
 /// How a policy encapsulates.
@@ -146,6 +146,34 @@ pub fn encap(
     // The new headers go where the packet as received may still lie.
     packet.rebase();
     let inner = if packet.meta.v6 { Inner::v6(packet)? } else { Inner::v4(packet)? };
+    steer(packet, policy, inner, fib, worker)
+}
+
+/// [`encap`] of an Ethernet frame: H.Encaps.L2 and H.Encaps.L2.Red (RFC 8986, sections 5.3 and 5.4).
+#[inline(always)]
+pub fn encap_frame(
+    packet: &mut Packet<'_>,
+    policy: PolicyId,
+    fib: &Fib,
+    worker: usize,
+) -> Result<TableIndex, Verdict> {
+    let policy = fib.policies.get(policy as usize).and_then(Option::as_ref);
+    let policy = policy.ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
+    let inner = Inner::ethernet(packet)?;
+    packet.meta.hop_limit_spent = true;
+    steer(packet, policy, inner, fib, worker)
+}
+
+/// Pushes the headers of one of the policy's lists in front of a packet.
+#[inline(always)]
+fn steer(
+    packet: &mut Packet<'_>,
+    policy: &Policy,
+    mut inner: Inner,
+    fib: &Fib,
+    worker: usize,
+) -> Result<TableIndex, Verdict> {
+    inner.class = fib.node.traffic_class.unwrap_or(inner.class);
     let label = match fib.node.flow_label {
         FlowLabel::Hash => flow::label(inner.hash),
         FlowLabel::Copy => inner.label,
@@ -159,8 +187,9 @@ pub fn encap(
             lists.get(usize::from(index)).ok_or(Verdict::Drop(Reason::Unreachable))?
         }
     };
-    list.counters.add(worker, 1, packet.len() as u64);
+    let len = packet.len() as u64;
     list.push(packet, inner, label)?;
+    list.counters.add(worker, 1, len);
     Ok(policy.table)
 }
 
@@ -172,6 +201,27 @@ struct Inner {
     label: u32,
     /// Of its flow.
     hash: u32,
+}
+
+impl Inner {
+    /// A frame: what is known of the packet in it, as far as there is one.
+    fn ethernet(packet: &Packet<'_>) -> Result<Self, Verdict> {
+        let short = Verdict::Drop(Reason::NotIp);
+        let (l2, inside) =
+            packet.bytes().split_first_chunk::<{ ethernet::HEADER_LEN }>().ok_or(short)?;
+        let ether_type = u16::from_be_bytes([l2[12], l2[13]]);
+        let (class, label) = match ipv6::Ipv6::new_checked(inside) {
+            Some(header) if ether_type == ethernet::IPV6 => {
+                (header.traffic_class(), header.flow_label())
+            }
+            _ => (0, 0),
+        };
+        let hash = match ether_type {
+            ethernet::IPV6 | ethernet::IPV4 => flow::five_tuple(inside),
+            _ => flow::of_frame(l2),
+        };
+        Ok(Self { protocol: protocol::ETHERNET, class, label, hash })
+    }
 }
 
 /// Each takes one off the inner packet's hop limit or TTL, unless this node has done so already.

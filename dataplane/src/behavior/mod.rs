@@ -39,6 +39,8 @@ pub enum Behavior {
     EndDt4,
     /// Section 4.8.
     EndDt46,
+    /// Section 4.9.
+    EndDx2,
     /// Section 4.13.
     EndB6Encaps,
     /// Section 4.14.
@@ -83,7 +85,7 @@ macro_rules! each {
 }
 
 /// The behaviors, in the order of [`Behavior`].
-pub static TABLE: [Row; 10] = [
+pub static TABLE: [Row; 11] = [
     row(Behavior::End, "End", 1, Some(28), each!(end::end), csid(43, Some(47), csid::end)),
     row(Behavior::EndX, "End.X", 5, Some(32), each!(end::end_x), csid(52, Some(56), csid::end_x)),
     row(Behavior::EndT, "End.T", 9, Some(36), each!(end::end_t), csid(85, Some(89), csid::end_t)),
@@ -92,6 +94,7 @@ pub static TABLE: [Row; 10] = [
     decapsulation(Behavior::EndDt6, "End.DT6", 18, 62, each!(decap::end_dt6)),
     decapsulation(Behavior::EndDt4, "End.DT4", 19, 63, each!(decap::end_dt4)),
     decapsulation(Behavior::EndDt46, "End.DT46", 20, 64, each!(decap::end_dt46)),
+    decapsulation(Behavior::EndDx2, "End.DX2", 21, 65, each!(decap::end_dx2)),
     binding(Behavior::EndB6Encaps, "End.B6.Encaps", 14, 93),
     binding(Behavior::EndB6EncapsRed, "End.B6.Encaps.Red", 27, 94),
 ];
@@ -263,6 +266,8 @@ mod tests {
             (Behavior::EndDt6, csid(Flavors::NONE), 62),
             (Behavior::EndDt4, csid(Flavors::NONE), 63),
             (Behavior::EndDt46, csid(Flavors::NONE), 64),
+            (Behavior::EndDx2, Flavors::NONE, 21),
+            (Behavior::EndDx2, csid(Flavors::NONE), 65),
             (Behavior::EndB6Encaps, Flavors::NONE, 14),
             (Behavior::EndB6EncapsRed, Flavors::NONE, 27),
             (Behavior::EndB6Encaps, csid(Flavors::NONE), 93),

@@ -40,6 +40,8 @@ pub struct Sid {
     pub group: GroupId,
     /// Table of End.T and End.DT*.
     pub table: TableIndex,
+    /// Port of End.DX2.
+    pub port: PortIndex,
     /// Policy of End.B6.Encaps and End.B6.Encaps.Red.
     pub policy: PolicyId,
     /// Packets and bytes the behavior was applied to.
@@ -64,6 +66,42 @@ pub struct PortSettings {
     pub mac: Mac,
     /// Table that packets from here are looked up in.
     pub table: TableIndex,
+    /// The longest packet that leaves here, without its Ethernet header; 0: none.
+    pub mtu: u16,
+    /// The policy that all frames from here are steered into.
+    pub policy: Option<PolicyId>,
+    /// Whether it leads out of the SR domain.
+    pub external: bool,
+}
+
+/// A prefix of IPv6 addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    key: u128,
+    mask: u128,
+}
+
+impl Prefix {
+    /// The first `len` bits of `address`, at most 128.
+    pub const fn new(address: u128, len: u8) -> Self {
+        let mask = if len == 0 { 0 } else { u128::MAX << (128 - len as u32) };
+        Self { key: address & mask, mask }
+    }
+
+    /// Whether the address is in it.
+    #[inline(always)]
+    pub const fn contains(self, address: u128) -> bool {
+        address & self.mask == self.key
+    }
+}
+
+/// What tells the SR domain from the rest: RFC 8754, section 5.1.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Domain {
+    /// SID blocks: nothing from outside goes there.
+    pub blocks: Vec<Prefix>,
+    /// Sources that packets to our SIDs may have; none: any.
+    pub sources: Vec<Prefix>,
 }
 
 /// How the outer flow label of H.Encaps is made.
@@ -91,6 +129,8 @@ pub struct Node {
     pub hop_limit: u8,
     /// How outer flow labels are made.
     pub flow_label: FlowLabel,
+    /// Traffic class of outer headers; none: the inner packet's.
+    pub traffic_class: Option<u8>,
 }
 
 impl Default for Node {
@@ -101,6 +141,7 @@ impl Default for Node {
             icmp_rate: 100,
             hop_limit: 64,
             flow_label: FlowLabel::Hash,
+            traffic_class: None,
         }
     }
 }
@@ -122,6 +163,8 @@ pub struct Fib {
     pub ports: Vec<PortSettings>,
     /// The node's settings.
     pub node: Node,
+    /// The SR domain.
+    pub domain: Domain,
     /// Which adjacencies are up. Outside of the versions: a store takes effect at once.
     pub health: Arc<Health>,
 }
@@ -159,6 +202,8 @@ pub enum Change {
     Port(PortIndex, PortSettings),
     /// Sets the node's settings.
     Node(Node),
+    /// Sets what the SR domain is.
+    Domain(Domain),
 }
 
 impl Fib {
@@ -188,6 +233,7 @@ impl Fib {
             Change::Policy(id, policy) => put(&mut self.policies, id, policy),
             Change::Port(id, settings) => put(&mut self.ports, u32::from(id), settings),
             Change::Node(node) => self.node = node,
+            Change::Domain(domain) => self.domain = domain,
         }
     }
 }

@@ -8,6 +8,8 @@
 //! - [`pending`]: the packets of a pass, looked up together;
 //! - [`run`]: those of them that one entry applies to, acted on together;
 //! - [`forward`]: hop limit, MTU, adjacency, Ethernet header;
+//! - [`domain`]: what is not let in, and not let at SIDs;
+//! - [`layer2`]: Ethernet frames as cargo;
 //! - [`ends`]: packets for the host, answers, drops;
 //! - [`departures`]: the packets that leave, port by port;
 //! - [`observe`]: where a trace looks on. Without one, nothing of it is there.
@@ -30,9 +32,11 @@ use crate::{
 };
 
 mod departures;
+mod domain;
 mod ends;
 mod forward;
 pub(crate) mod ip;
+mod layer2;
 mod observe;
 mod parse;
 mod pending;
@@ -154,7 +158,15 @@ impl Pipeline {
         self.ends.begin();
         self.departures.begin();
         observer.received(self.worker, ingress, burst, context.umem);
-        self.parse(ingress, burst, context, observer);
+        let port = context.fib.ports.get(usize::from(ingress));
+        let (policy, external) = port.map_or((None, false), |port| (port.policy, port.external));
+        match policy {
+            None => self.parse(ingress, burst, context, observer),
+            Some(policy) => self.parse_frames(ingress, policy, burst, context, observer),
+        }
+        if external && policy.is_none() {
+            self.keep_out(context.fib, observer);
+        }
         for _ in 0..MAX_PASSES {
             if self.pending.is_empty() {
                 break;
@@ -225,9 +237,21 @@ impl Pipeline {
     ) {
         for (index, verdict) in self.others.drain(..) {
             let index = usize::from(index);
-            let Some(buf) = burst.get(index) else { continue };
+            let Some(buf) = burst.get_mut(index) else { continue };
             let meta = &mut self.metas[index % BURST];
             let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
+            let mut verdict = verdict;
+            if let Verdict::Transmit(port) = verdict {
+                match layer2::check(&packet, context.fib.ports.get(usize::from(port))) {
+                    Ok(()) => {
+                        (buf.head, buf.len) = (packet.meta.head as u16, packet.len() as u16);
+                        packet.meta.egress = port;
+                        self.departures.note(port);
+                        continue;
+                    }
+                    Err(reason) => verdict = Verdict::Drop(reason),
+                }
+            }
             match self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
                 Some(fate) => {
                     observer.ended(index, fate);
@@ -249,7 +273,11 @@ fn apply(entry: Entry, run: &mut Run<'_>, fib: &Fib, worker: usize) {
     let verdict = match entry.action() {
         Action::Local(id) => match fib.sids.get(id as usize) {
             Some(Some(sid)) => {
-                (sid.behavior.act(sid.flavors))(run, sid, fib);
+                if fib.domain.sources.is_empty() {
+                    (sid.behavior.act(sid.flavors))(run, sid, fib);
+                } else {
+                    domain::apply_checked(run, sid, fib);
+                }
                 return sid.counters.add(worker, run.packets() as u64, run.bytes);
             }
             _ => Verdict::Refuse(Reason::NoRoute, 0),

@@ -106,6 +106,24 @@ impl Pending {
         self.push_in(index, Space::new(meta.table, meta.v6), meta.key);
     }
 
+    /// Keeps those of which `keep` says so, by what they are looked up by and whether that is IPv6.
+    /// Tells `gone` of each of the others.
+    pub(super) fn retain(
+        &mut self,
+        keep: impl Fn(u128, bool) -> bool,
+        mut gone: impl FnMut(usize),
+    ) {
+        let count = std::mem::take(&mut self.count).min(BURST);
+        for place in 0..count {
+            let (index, space, key) = (self.indices[place], self.spaces[place], self.keys[place]);
+            if keep(key, space.0 & 1 == 1) {
+                self.push_in(usize::from(index), space, key);
+            } else {
+                gone(usize::from(index));
+            }
+        }
+    }
+
     /// [`push`](Self::push) of an IPv6 packet, and what it is looked up by.
     #[inline(always)]
     pub(super) fn push_v6(&mut self, index: usize, table: TableIndex, key: u128) {

@@ -67,6 +67,14 @@ impl Run<'_> {
         self.bytes = bytes;
     }
 
+    /// Whether something is so of a packet of the pass.
+    pub(super) fn is_from(&mut self, place: usize, so: impl Fn(&Packet<'_>) -> bool) -> bool {
+        let index = self.pending.index(place);
+        let Some(buf) = self.burst.get(index) else { return false };
+        let meta = &mut self.metas[index % BURST];
+        so(&Packet { frame: self.umem.bytes(&buf.frame), meta })
+    }
+
     /// Does the same to every packet whose headers make sense.
     #[inline(always)]
     pub fn each_by_headers(&mut self, todo: impl ByHeaders) {

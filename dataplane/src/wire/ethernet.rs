@@ -8,6 +8,11 @@ pub const IPV4: u16 = 0x0800;
 /// EtherType of IPv6.
 pub const IPV6: u16 = 0x86dd;
 
+/// EtherType of a VLAN tag (IEEE 802.1Q).
+pub const VLAN: u16 = 0x8100;
+/// EtherType of a provider's VLAN tag (IEEE 802.1ad).
+pub const SERVICE_VLAN: u16 = 0x88a8;
+
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 

@@ -103,7 +103,6 @@ const fn is_extension(kind: u8) -> bool {
     )
 }
 
-/// The whole walk.
 /// Walks the chain of an IPv6 packet: over any headers in any order, never beyond the end.
 ///
 /// A routing header of another type than the SRH's is passed over where it has no segments left,

@@ -80,6 +80,7 @@ pub fn functions() -> Vec<(u16, Behavior, Flavors)> {
         (0xd2, Behavior::EndDt6, Flavors::NONE),
         (0xd3, Behavior::EndDt4, Flavors::NONE),
         (0xd4, Behavior::EndDt46, Flavors::NONE),
+        (0xd5, Behavior::EndDx2, Flavors::NONE),
         (0xb0, Behavior::EndB6Encaps, Flavors::NONE),
         (0xb1, Behavior::EndB6EncapsRed, Flavors::NONE),
     ])
@@ -165,7 +166,8 @@ fn fib(flow_label: FlowLabel) -> Writer {
         ..Node::default()
     }));
     for (port, mtu) in MTUS.into_iter().enumerate() {
-        let settings = PortSettings { mac: own_mac(port), table: 0 };
+        let settings =
+            PortSettings { mac: own_mac(port), table: 0, mtu, policy: None, external: false };
         writer.stage(Change::Port(port as u16, settings));
         let (neighbour, own) = (neighbour_mac(port), own_mac(port));
         let adjacency = Adjacency::new(port as u16, neighbour, own, mtu);
@@ -193,6 +195,7 @@ fn fib(flow_label: FlowLabel) -> Writer {
             csid: Layout { block_bits: 32, csid_bits: prefix_len.saturating_sub(32) },
             group: 1,
             table,
+            port: 1,
             policy: if behavior == Behavior::EndB6EncapsRed { 2 } else { 1 },
             counters: PacketCounters::new(1),
         };

@@ -59,6 +59,11 @@ pub struct Interface {
     pub queues: Vec<u32>,
     /// Table that its packets are looked up in.
     pub table: String,
+    /// Its side of the SR domain's border: `internal` or `external`.
+    pub domain: String,
+    /// The policy that its frames are steered into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// Packets that came in.
     pub received: Count,
     /// Packets handed over for sending.
@@ -333,6 +338,7 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
             Some(AttachMode::Generic) => "generic",
             None => "none",
         };
+        let said = daemon.control.config.interface(&found.name);
         Interface {
             name: found.name.to_string(),
             index: found.index,
@@ -345,6 +351,8 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
             zero_copy,
             queues,
             table: sidewinder_config::Table(found.table).to_string(),
+            domain: said.map(|said| said.domain).unwrap_or_default().to_string(),
+            policy: said.and_then(|said| said.policy.clone()),
             received: received.into(),
             sent: sent.into(),
             kernel_dropped,
@@ -428,7 +436,10 @@ fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
 }
 
 fn interface_of(behavior: &Behavior) -> Option<String> {
-    static_::hop(behavior)?.interface.map(|name| name.to_string())
+    static_::hop(behavior)
+        .and_then(|hop| hop.interface)
+        .map(|name| name.to_string())
+        .or_else(|| static_::interface(behavior).map(Into::into))
 }
 
 /// Every route of every source.

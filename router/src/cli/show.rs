@@ -1,5 +1,6 @@
 //! `show`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -165,6 +166,7 @@ fn sids(sids: &[Sid]) -> Table {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
             (Some(hop), None, _) => format!("via {hop}"),
             (_, _, Some(number)) => format!("table {number}"),
+            (_, Some(interface), _) => format!("dev {interface}"),
             _ => sid.policy.as_ref().map(|name| format!("policy {name}")).unwrap_or_default(),
         };
         table.row([
@@ -332,12 +334,21 @@ fn topology(topology: &Topology) -> String {
         "sids",
         "",
     ]);
+    let mut names = BTreeMap::new();
+    for node in &topology.nodes {
+        *names.entry(node.name.as_str()).or_insert(0) += 1;
+    }
+    // A name that several have says nothing.
+    let end = |name: &String, id: &Option<String>| match id {
+        Some(id) if names.get(name.as_str()).is_some_and(|count| *count > 1) => id.clone(),
+        _ => name.clone(),
+    };
     let some = |text: Option<String>| text.unwrap_or_default();
     for link in &topology.links {
         let sids: Vec<_> = link.adjacency_sids.iter().map(|sid| sid.sid.clone()).collect();
         links.row([
-            link.from.clone(),
-            link.to.clone(),
+            end(&link.from, &link.from_router_id),
+            end(&link.to, &link.to_router_id),
             some(link.metric.map(|metric| metric.to_string())),
             some(link.local.clone()),
             some(link.remote.clone()),
@@ -428,6 +439,9 @@ fn iproute2_line(sid: &Sid) -> String {
     };
     let mut line = format!("ip -6 route add {address} encap seg6local action {behavior}");
     match (behavior.as_str(), &sid.next_hop) {
+        ("End.DX2", _) => {
+            line += &format!(" oif {}", sid.interface.as_deref().unwrap_or_default());
+        }
         ("End.DX4", Some(hop)) => line += &format!(" nh4 {hop}"),
         (_, Some(hop)) => line += &format!(" nh6 {hop}"),
         ("End.T" | "End.DT6", _) => line += &format!(" table {}", number(&sid.table)),

@@ -232,7 +232,9 @@ impl Daemon {
                 }
                 None => "off",
             },
-            Source::LinkState => return (self.link_state.state(), self.link_state.details()),
+            Source::LinkState => {
+                return (self.link_state.state(), self.link_state.details(&self.control));
+            }
         };
         (state.into(), serde_json::Map::new())
     }

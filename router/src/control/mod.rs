@@ -8,11 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ipnet::{IpNet, Ipv6Net};
 use sidewinder_config::{Config, Policy};
 use sidewinder_dataplane::fib::entry::{PolicyId, PortIndex, SidId, TableIndex};
 use sidewinder_dataplane::fib::nexthop::Health;
 use sidewinder_dataplane::fib::writer::Writer;
-use sidewinder_dataplane::fib::{Change, FlowLabel, Node, PortSettings};
+use sidewinder_dataplane::fib::{self, Change, Domain, FlowLabel, Node, PortSettings};
 
 use crate::kernel::View;
 use crate::source::static_;
@@ -82,6 +83,9 @@ pub struct Control {
     steer: steering::Sides,
     port_settings: Vec<PortSettings>,
     node: Option<Node>,
+    domain: Domain,
+    /// Whether SIDs came or went since the domain was last applied.
+    sids_changed: bool,
     sid_ids: u32,
     policy_ids: u32,
     free_sids: Vec<SidId>,
@@ -146,6 +150,8 @@ impl Control {
             steer: steering::Sides::default(),
             port_settings: Vec::new(),
             node: None,
+            domain: Domain::default(),
+            sids_changed: false,
             sid_ids: 0,
             policy_ids: 0,
             free_sids: Vec::new(),
@@ -271,25 +277,42 @@ impl Control {
         self.rib.replace(Source::Static, &static_::routes(&self.config), now);
         self.apply_ports(true);
         self.reconcile();
+        self.apply_domain();
     }
 
     /// Interfaces and neighbours; `moved` where prefixes moved between interfaces.
     fn apply_ports(&mut self, moved: bool) {
         self.apply_node();
-        let settings: Vec<_> = self.ports.iter().map(|(_, port)| (port.mac, port.table)).collect();
-        for (index, (mac, table)) in settings.into_iter().enumerate() {
-            let settings = PortSettings { mac, table: self.table(table) };
-            if self.port_settings.get(index) != Some(&settings) {
-                self.port_settings.truncate(index);
-                self.port_settings.push(settings);
-                self.writer.stage(Change::Port(index as u16, settings));
-            }
-        }
+        self.apply_port_settings();
         self.nexthops.refresh(&self.ports, &mut self.writer);
         self.rib.replace(Source::Connected, &self.ports.connected_routes(), Instant::now());
         self.apply_neighbours();
         if moved {
             self.rib.touch(self.trackers.all());
+        }
+    }
+
+    /// What workers are to know of each port itself.
+    fn apply_port_settings(&mut self) {
+        let settings: Vec<_> = self
+            .ports
+            .iter()
+            .map(|(_, port)| (port.mac, port.table, if port.up { port.mtu } else { 0 }))
+            .collect();
+        for (index, (mac, table, mtu)) in settings.into_iter().enumerate() {
+            let policy = self.config.interfaces.get(index).and_then(|interface| {
+                // Until its policy is there, its frames are dropped.
+                let name = interface.policy.as_ref()?;
+                Some(self.policy_id(name).unwrap_or(PolicyId::MAX))
+            });
+            let external = self.config.interfaces.get(index).is_some_and(is_external);
+            let table = self.table(table);
+            let settings = PortSettings { mac, table, mtu, policy, external };
+            if self.port_settings.get(index) != Some(&settings) {
+                self.port_settings.truncate(index);
+                self.port_settings.push(settings);
+                self.writer.stage(Change::Port(index as u16, settings));
+            }
         }
     }
 
@@ -314,10 +337,39 @@ impl Control {
                 sidewinder_config::FlowLabel::Copy => FlowLabel::Copy,
                 sidewinder_config::FlowLabel::Zero => FlowLabel::Zero,
             },
+            traffic_class: router.encap_traffic_class,
         };
         if self.node.replace(node) != Some(node) {
             self.writer.stage(Change::Node(node));
         }
+    }
+
+    fn apply_domain(&mut self) {
+        self.sids_changed = false;
+        let prefix =
+            |prefix: &Ipv6Net| fib::Prefix::new(u128::from(prefix.network()), prefix.prefix_len());
+        let domain = Domain {
+            blocks: self.blocks().iter().map(prefix).collect(),
+            sources: self.config.router.sid_sources.iter().map(prefix).collect(),
+        };
+        if self.domain != domain {
+            self.domain = domain.clone();
+            self.writer.stage(Change::Domain(domain));
+        }
+    }
+
+    /// The SID blocks: of the locators, and the SIDs of any source that are in none of these.
+    pub fn blocks(&self) -> BTreeSet<Ipv6Net> {
+        let of_locators = self.config.locators.iter().filter_map(|locator| {
+            Some(Ipv6Net::new(locator.prefix.network(), locator.block_bits).ok()?.trunc())
+        });
+        let of_file = self.config.sids.iter().map(|sid| sid.sid);
+        let installed = self.sids.keys().filter_map(|key| match key.prefix {
+            IpNet::V6(prefix) => Some(prefix),
+            IpNet::V4(_) => None,
+        });
+        let all: Vec<Ipv6Net> = of_locators.chain(of_file).chain(installed).collect();
+        Ipv6Net::aggregate(&all).into_iter().collect()
     }
 
     /// The index of a table, which is made if it is new.
@@ -329,4 +381,9 @@ impl Control {
             next
         })
     }
+}
+
+/// Whether an interface leads out of the SR domain.
+pub fn is_external(interface: &sidewinder_config::Interface) -> bool {
+    interface.domain == sidewinder_config::Domain::External
 }

@@ -41,6 +41,7 @@ impl Control {
         }
         self.via = via;
         self.apply_policies();
+        self.apply_port_settings();
         let routes = self.config.routes.iter();
         let steered = routes.filter(|route| matches!(route.action, RouteAction::Policy(_)));
         let steered = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
@@ -213,10 +214,7 @@ fn compile(
     table: TableIndex,
     counters: &[Arc<PacketCounters>],
 ) -> fib::Policy {
-    let mode = match said.behavior {
-        sidewinder_config::Headend::HEncaps => Mode::Encaps,
-        sidewinder_config::Headend::HEncapsRed => Mode::EncapsRed,
-    };
+    let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
     let lists = said
         .lists
         .iter()

@@ -73,6 +73,9 @@ impl Control {
                 self.apply_neighbours();
             }
         }
+        if self.sids_changed {
+            self.apply_domain();
+        }
     }
 
     /// Says whether a prefix became one on a link, or ceased to be.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use sidewinder_config::LocalSid;
 use sidewinder_dataplane::counters::PacketCounters;
-use sidewinder_dataplane::fib::entry::{Entry, GroupId, PolicyId, SidId};
+use sidewinder_dataplane::fib::entry::{Entry, GroupId, PolicyId, PortIndex, SidId};
 use sidewinder_dataplane::fib::{self, Change};
 
 use super::Control;
@@ -67,6 +67,7 @@ impl Control {
                 (old.id, counters)
             }
             None => {
+                self.sids_changed = true;
                 let id = self.free_sids.pop().unwrap_or_else(|| {
                     self.sid_ids += 1;
                     self.sid_ids - 1
@@ -83,6 +84,9 @@ impl Control {
                 csid: static_::csid(said.structure),
                 group: group.unwrap_or(0),
                 table,
+                port: static_::interface(&said.behavior)
+                    .and_then(|name| self.ports.by_name(name))
+                    .unwrap_or(PortIndex::MAX),
                 policy: id_of_policy.unwrap_or(PolicyId::MAX),
                 counters: Arc::clone(&counters),
             };
@@ -97,6 +101,7 @@ impl Control {
     /// Has the workers forget a SID, if there is one.
     pub(super) fn remove_sid(&mut self, key: &Key) {
         if let Some(sid) = self.sids.remove(key) {
+            self.sids_changed = true;
             self.writer.stage(Change::Sid(sid.id, None));
             sid.group.into_iter().for_each(|group| self.nexthops.release(group));
             self.free_sids.push(sid.id);

@@ -49,17 +49,20 @@ pub fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     if old.router.metrics != new.router.metrics {
         return Some("[router] metrics changed".into());
     }
-    let fixed = |config: &Config| -> Vec<_> {
+    fn fixed(config: &Config) -> Vec<impl PartialEq> {
         config
             .interfaces
             .iter()
             .map(|interface| {
-                (interface.name.clone(), interface.zero_copy, interface.queues, interface.steer)
+                let frames = interface.policy.is_some();
+                (&interface.name, interface.zero_copy, interface.queues, interface.steer, frames)
             })
             .collect()
-    };
+    }
     (fixed(old) != fixed(new)).then(|| {
-        "[[interface]] entries changed (name, zero-copy, queues, steer, or their order)".into()
+        "[[interface]] entries changed (name, zero-copy, queues, steer, whether there is a policy, \
+         or their order)"
+            .into()
     })
 }
 

@@ -4,16 +4,19 @@
 //! nothing else), and the kernel's where its best route says so. The longest prefix counts, and
 //! the maps hold no prefixes but these; so a prefix that is the kernel's is in them only where
 //! nothing else is beneath it. Otherwise its packets come to the workers, who punt them.
+//!
+//! On the border of the SR domain, all of the SID blocks is ours: it comes to the workers, who drop
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use sidewinder_config::Steer as Mode;
 use sidewinder_dataplane::port::xdp::steer::{Owner, Steer, SteerMode};
 
-use super::Control;
 use super::rib::{Key, Rib, Target};
+use super::{Control, is_external};
 
 /// The steer programs of all interfaces, and what is in their maps.
 #[derive(Debug)]
@@ -22,7 +25,6 @@ pub struct Steering {
     pub programs: Vec<Steer>,
     /// What each has been told.
     told: Vec<Told>,
-    hosts: BTreeSet<IpAddr>,
     ipv4: bool,
 }
 
@@ -36,6 +38,7 @@ impl Steering {
             .iter()
             .map(|interface| {
                 let mode = match interface.steer {
+                    _ if interface.policy.is_some() => SteerMode::Frames,
                     Mode::All => SteerMode::All,
                     Mode::Sids => SteerMode::Sids,
                 };
@@ -43,7 +46,7 @@ impl Steering {
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let told = programs.iter().map(|_| Told::default()).collect();
-        let mut steering = Self { programs, told, hosts: BTreeSet::new(), ipv4: false };
+        let mut steering = Self { programs, told, ipv4: false };
         steering.follow(control)?;
         Ok(steering)
     }
@@ -53,21 +56,41 @@ impl Steering {
         let dirty = std::mem::take(&mut control.steer.dirty);
         let hosts = hosts(control);
         let ipv4 = control.ipv4_routes > 0;
+        let interfaces = &control.config.interfaces;
+        let all_blocks =
+            if interfaces.iter().any(is_external) { control.blocks() } else { BTreeSet::new() };
+        let none = BTreeSet::new();
         for ((index, program), told) in self.programs.iter_mut().enumerate().zip(&mut self.told) {
             let table = control.ports.get(index as u16).map_or(Key::MAIN, |port| port.table);
             let some_left = told.left > 0;
-            for address in hosts.difference(&self.hosts) {
+            let external = interfaces.get(index).is_some_and(is_external);
+            let blocks = if external { &all_blocks } else { &none };
+            let mut hosts = hosts.clone();
+            hosts.retain(|host| !blocks.iter().any(|block| is_in(*host, block)));
+            for address in hosts.difference(&told.hosts) {
                 program.set_host(*address, true)?;
             }
+            let mut dirty = dirty.clone();
+            if told.blocks != *blocks {
+                // What is beneath them may be the kernel's now, or not any more.
+                dirty.extend(told.blocks.symmetric_difference(blocks).map(|net| IpNet::V6(*net)));
+                dirty.extend(control.steer.prefixes());
+                told.blocks.clone_from(blocks);
+            }
             for prefix in &dirty {
-                let owner = control.steer.owner(*prefix, table, &control.rib);
+                let owner = match control.steer.owner(*prefix, table, &control.rib) {
+                    None if is_block(prefix, blocks) => Some(Owner::Ours),
+                    Some(_) if is_beneath(prefix, blocks) => Some(Owner::Ours),
+                    owner => owner,
+                };
                 if told.note(*prefix, owner) {
                     program.set_owner(prefix.network(), prefix.prefix_len(), owner)?;
                 }
             }
-            for address in self.hosts.difference(&hosts) {
+            for address in told.hosts.difference(&hosts) {
                 program.set_host(*address, false)?;
             }
+            told.hosts = hosts;
             // Where none is, packets are not looked up for it.
             if (told.left > 0) != some_left {
                 program.set_some_left(told.left > 0)?;
@@ -76,14 +99,29 @@ impl Steering {
                 program.set_ipv4(ipv4)?;
             }
         }
-        (self.hosts, self.ipv4) = (hosts, ipv4);
+        self.ipv4 = ipv4;
         Ok(())
     }
+}
+
+fn is_in(host: IpAddr, block: &Ipv6Net) -> bool {
+    matches!(host, IpAddr::V6(host) if block.contains(&host))
+}
+
+fn is_block(prefix: &IpNet, blocks: &BTreeSet<Ipv6Net>) -> bool {
+    matches!(prefix, IpNet::V6(prefix) if blocks.contains(prefix))
+}
+
+fn is_beneath(prefix: &IpNet, blocks: &BTreeSet<Ipv6Net>) -> bool {
+    matches!(prefix, IpNet::V6(prefix) if blocks.iter().any(|block| block.contains(prefix)))
 }
 
 /// What a program has been told of prefixes.
 #[derive(Debug, Default)]
 struct Told {
+    hosts: BTreeSet<IpAddr>,
+    /// The blocks that are ours on the border.
+    blocks: BTreeSet<Ipv6Net>,
     owners: BTreeMap<IpNet, Owner>,
     /// How many of them are the kernel's.
     left: usize,
@@ -162,6 +200,11 @@ impl Sides {
                 self.dirty.insert(prefix);
             }
         }
+    }
+
+    /// The prefixes that are ours or left.
+    fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        self.sides.keys().map(|(prefix, _)| *prefix)
     }
 
     /// How many prefixes are left to the kernel.

@@ -257,7 +257,15 @@ pub fn describe(record: &Record, number: u64, control: &Control) -> trace::Trace
     let received = frame.get(ethernet::HEADER_LEN..).unwrap_or_default();
     let mut steps = Vec::new();
     for step in &record.steps {
-        let after = Packet::read(step.after.bytes(), step.after.packet_len());
+        // What is sent as it is begins with its own Ethernet header.
+        let skipped = match step.outcome {
+            Some(Outcome::Verdict(Verdict::Transmit(_))) => ethernet::HEADER_LEN,
+            _ => 0,
+        };
+        let after = Packet::read(
+            step.after.bytes().get(skipped..).unwrap_or_default(),
+            step.after.packet_len().saturating_sub(skipped),
+        );
         let mut said = trace::Step {
             look_up: None,
             sid: None,
@@ -278,6 +286,10 @@ pub fn describe(record: &Record, number: u64, control: &Control) -> trace::Trace
                 said.outcome = "forward".into();
                 let hops = hops(&step.event, control);
                 said.adjacency = Some(adjacency(leaving, &hops, control));
+            }
+            Some(Outcome::Verdict(Verdict::Transmit(port))) => {
+                let port = control.ports.get(port).map_or("a port gone since", |port| &port.name);
+                said.outcome = format!("send the frame by {port}");
             }
             Some(Outcome::Verdict(verdict)) => said.outcome = words(verdict),
             None => {}
@@ -318,6 +330,7 @@ fn words(verdict: Verdict) -> String {
     match verdict {
         Verdict::Lookup(_) => "look-up".into(),
         Verdict::Forward(_) => "forward".into(),
+        Verdict::Transmit(_) => "send the frame".into(),
         Verdict::Reply(reason) => format!("answer {}", reason.name()),
         Verdict::Punt(_) => "punt".into(),
         Verdict::Drop(reason) => format!("drop {}", reason.name()),

@@ -13,7 +13,7 @@ use super::route::RouteMessage;
 use super::route_dump::{Extent, RouteDump};
 use super::view::View;
 
-/// How long to wait after the kernel may have removed routes without a word, before they are read:
+/// How long to wait after the kernel may have changed routes without a word, before they are read:
 /// what happens to one link often happens to several.
 const SUSPICION: Duration = Duration::from_millis(20);
 
@@ -69,8 +69,8 @@ impl Routes {
             message => {
                 let before = events.len();
                 events.extend(view.apply(message));
-                if events[before..].iter().any(takes_routes_along) {
-                    self.suspect(Extent::Ipv4);
+                for extent in events[before..].iter().filter_map(in_doubt) {
+                    self.suspect(extent);
                 }
             }
         }
@@ -106,12 +106,18 @@ impl Routes {
     }
 }
 
-/// Whether the kernel removes IPv4 routes with this: it does not say which.
-fn takes_routes_along(event: &Event) -> bool {
+/// What the kernel may remove or change with this without a word.
+///
+/// With a link go its IPv4 routes, its next-hop objects and their places in groups, and where
+/// `net.ipv6.route.skip_notify_on_dev_down` or `net.ipv4.nexthop_compat_mode` says so also IPv6
+/// routes. With a link's MTU change those of its routes.
+fn in_doubt(event: &Event) -> Option<Extent> {
     match event {
-        Event::LinkChanged { before: Some(before), now } => before.up && !now.up,
-        Event::LinkRemoved(_) => true,
-        Event::AddressRemoved(address) => address.key.ip.is_ipv4(),
-        _ => false,
+        Event::LinkChanged { before: Some(before), now } => {
+            (before.up && !now.up || before.mtu != now.mtu).then_some(Extent::All)
+        }
+        Event::LinkRemoved(_) => Some(Extent::All),
+        Event::AddressRemoved(address) => address.key.ip.is_ipv4().then_some(Extent::Ipv4),
+        _ => None,
     }
 }

@@ -51,6 +51,7 @@ pub fn behavior(said: &Said) -> Behavior {
         Said::EndDt6 { .. } => Behavior::EndDt6,
         Said::EndDt4 { .. } => Behavior::EndDt4,
         Said::EndDt46 { .. } => Behavior::EndDt46,
+        Said::EndDx2 { .. } => Behavior::EndDx2,
         Said::EndB6Encaps { .. } => Behavior::EndB6Encaps,
         Said::EndB6EncapsRed { .. } => Behavior::EndB6EncapsRed,
     }
@@ -86,6 +87,14 @@ pub fn hop(said: &Said) -> Option<Hop> {
         _ => return None,
     };
     Some(Hop { address, interface: interface.as_deref().map(Into::into), weight: 1 })
+}
+
+/// The interface that a behavior sends frames by, of one that does.
+pub fn interface(said: &Said) -> Option<&str> {
+    match said {
+        Said::EndDx2 { interface } => Some(interface),
+        _ => None,
+    }
 }
 
 /// The name of a behavior's policy, of one that has one.

@@ -32,6 +32,7 @@ macro_rules! folders {
 }
 
 folders! {
+    domain,
     end,
     end_b6_encaps,
     end_dt4,
@@ -46,6 +47,7 @@ folders! {
     h_encaps_red,
     host,
     icmp,
+    layer_2,
     next_csid,
 }
 

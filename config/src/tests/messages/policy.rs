@@ -110,7 +110,7 @@ segs = ["fc00:0:2::"]
     14 | behavior = "End"
        |            ^^^^^ not for [[policy]]
        |
-       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps or H.Encaps.Red
+       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
 
     error: H.Insert is not supported by this version
       --> r1.toml:18:12
@@ -118,7 +118,7 @@ segs = ["fc00:0:2::"]
     18 | behavior = "H.Insert"
        |            ^^^^^^^^^^
        |
-       = help: a headend behavior is H.Encaps or H.Encaps.Red
+       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
 
     error: unknown behavior `H.Encap`
       --> r1.toml:22:12
@@ -126,7 +126,7 @@ segs = ["fc00:0:2::"]
     22 | behavior = "H.Encap"
        |            ^^^^^^^^^ did you mean "H.Encaps"?
        |
-       = help: a headend behavior is H.Encaps or H.Encaps.Red
+       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
     "#);
 }
 
@@ -465,4 +465,64 @@ fn as_many_segments_as_the_headroom_takes() {
         let segs = segs(most);
         good(&format!("[[policy]]\nname = \"a\"\nbehavior = \"{behavior}\"\nsegs = [{segs}]"));
     }
+}
+
+#[test]
+fn frames_and_packets() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "wire"
+behavior = "H.Encaps.L2"
+segs = ["fc00:0:2:d2::"]
+bsid = "fc00:0:1:b::"
+[[policy]]
+name = "far"
+behavior = "H.Encaps"
+segs = ["fc00:0:2:d6::"]
+[[route]]
+prefix = "2001:db8::/32"
+policy = "wire"
+[[interface]]
+name = "eth2"
+policy = "far"
+[[sid]]
+sid = "fc00:0:1:b1::"
+behavior = "End.B6.Encaps"
+policy = "wire"
+"#), @r#"
+    error: a policy of H.Encaps.L2 has no binding SID
+      --> r1.toml:16:8
+       |
+    14 | behavior = "H.Encaps.L2"
+       |            ------------- for Ethernet frames
+    15 | segs = ["fc00:0:2:d2::"]
+    16 | bsid = "fc00:0:1:b::"
+       |        ^^^^^^^^^^^^^^
+       |
+       = help: remove `bsid`: packets with segments left are no frames
+
+    error: policy `wire` is for whole interfaces
+      --> r1.toml:23:10
+       |
+    23 | policy = "wire"
+       |          ^^^^^^ the policy is H.Encaps.L2
+       |
+       = help: write policy = "…" in [[interface]]; for routes use H.Encaps
+
+    error: policy `far` is not for whole interfaces
+      --> r1.toml:26:10
+       |
+    26 | policy = "far"
+       |          ^^^^^ the policy is H.Encaps
+       |
+       = help: name a policy of H.Encaps.L2 or H.Encaps.L2.Red, or use [[route]]
+
+    error: End.B6.Encaps does not go with policy `wire`
+      --> r1.toml:29:12
+       |
+    29 | behavior = "End.B6.Encaps"
+       |            ^^^^^^^^^^^^^^^ the policy is H.Encaps.L2
+       |
+       = help: name a policy of H.Encaps or H.Encaps.Red
+    "#);
 }

@@ -470,18 +470,36 @@ table = 1.5
 }
 
 #[test]
-fn domain() {
+fn traffic_class_and_sources() {
     assert_snapshot!(messages(r#"
+[router]
+encap-traffic-class = "inner"
+sid-sources = ["10.0.0.0/8", "fc00::1"]
 [[interface]]
 name = "eth0"
-domain = "external"
 "#), @r#"
-    error: `domain` "external" is not supported by this version
-     --> r1.toml:4:10
+    error: `encap-traffic-class` cannot be "inner"
+     --> r1.toml:3:23
       |
-    4 | domain = "external"
-      |          ^^^^^^^^^^
+    3 | encap-traffic-class = "inner"
+      |                       ^^^^^^^ not known
       |
-      = help: remove it, and keep packets to the SID block away from this interface
+      = help: `encap-traffic-class` is "copy" or a number from 0 to 255
+
+    error: each of `sid-sources` must be IPv6
+     --> r1.toml:4:16
+      |
+    4 | sid-sources = ["10.0.0.0/8", "fc00::1"]
+      |                ^^^^^^^^^^^^ this is IPv4
+      |
+      = help: write an IPv6 address here
+
+    error: `fc00::1` has no prefix length
+     --> r1.toml:4:30
+      |
+    4 | sid-sources = ["10.0.0.0/8", "fc00::1"]
+      |                              ^^^^^^^^^
+      |
+      = help: for this one address, write "fc00::1/128"
     "#);
 }

@@ -203,7 +203,7 @@ behavior = 5
     14 | behavior = "end.x"
        |            ^^^^^^^ did you mean "End.X"?
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.DX2, End.B6.Encaps or End.B6.Encaps.Red
 
     error: unknown behavior `xyzzy`
       --> r1.toml:17:12
@@ -211,7 +211,7 @@ behavior = 5
     17 | behavior = "xyzzy"
        |            ^^^^^^^ not known
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.DX2, End.B6.Encaps or End.B6.Encaps.Red
 
     error: `behavior` must be a name, in quotes
       --> r1.toml:20:12
@@ -219,7 +219,7 @@ behavior = 5
     20 | behavior = 5
        |            ^ a whole number
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.DX2, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -233,13 +233,13 @@ behavior = "End.DX2"
 sid = "fc00:0:1:2::"
 behavior = "End.BM"
 "#), @r#"
-    error: End.DX2 is not supported by this version
+    error: End.DX2 needs `interface`
       --> r1.toml:14:12
        |
     14 | behavior = "End.DX2"
-       |            ^^^^^^^^^
+       |            ^^^^^^^^^ `interface` is missing
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
+       = help: add a line such as interface = "eth1"
 
     error: End.BM is not supported by this version
       --> r1.toml:17:12
@@ -247,7 +247,7 @@ behavior = "End.BM"
     17 | behavior = "End.BM"
        |            ^^^^^^^^
        |
-       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
+       = help: an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.DX2, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 
@@ -264,7 +264,7 @@ behavior = "H.Encaps"
     14 | behavior = "H.Encaps"
        |            ^^^^^^^^^^ not for [[sid]]
        |
-       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.B6.Encaps or End.B6.Encaps.Red
+       = help: headend behaviors go into [[policy]]; an endpoint behavior is End, End.X, End.T, End.DX6, End.DX4, End.DT6, End.DT4, End.DT46, End.DX2, End.B6.Encaps or End.B6.Encaps.Red
     "#);
 }
 

@@ -2,7 +2,9 @@
 //
 // Decides for every packet that an interface receives whether it is the kernel's or ours.
 //
-//   frame ── not IPv4 or IPv6, or to a group MAC ─────────────────▶ kernel
+//   frame ── of an interface that is steered as a whole ───────────▶ Sidewinder
+//     │
+//     ├── not IPv4 or IPv6, or to a group MAC ─────────────────▶ kernel
 //     │
 //   destination ── multicast, link-local, broadcast ──────────────▶ kernel
 //     ├── own address of the host ────────────────────────────────▶ kernel
@@ -37,6 +39,7 @@ static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF
 #define REDIRECT_IPV4 1 // IPv4 is ours, too; else it is the kernel's
 #define ONLY_STEERED 2  // only what is ours in `steered6` or `steered4` is ours
 #define SOME_LEFT 4     // something in `steered6` or `steered4` is the kernel's
+#define ALL_FRAMES 8    // every frame is ours
 
 // An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d.
 struct address {
@@ -178,10 +181,12 @@ int steer(struct xdp_md *ctx)
 
 	if (payload > end)
 		return XDP_PASS;
-	if (ethernet->h_dest[0] & 1) // multicast or broadcast
-		return XDP_PASS;
 	setting = bpf_map_lookup_elem(&settings, &key);
 	if (!setting)
+		return XDP_PASS;
+	if (*setting & ALL_FRAMES)
+		return ours(ctx);
+	if (ethernet->h_dest[0] & 1) // multicast or broadcast
 		return XDP_PASS;
 
 	switch (ethernet->h_proto) {

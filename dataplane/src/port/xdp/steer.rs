@@ -24,6 +24,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/st
 const REDIRECT_IPV4: u32 = 1;
 const ONLY_STEERED: u32 = 2;
 const SOME_LEFT: u32 = 4;
+const ALL_FRAMES: u32 = 8;
 
 /// Which packets come to us, apart from what is always the kernel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +34,8 @@ pub enum SteerMode {
     All,
     /// Only those to steered prefixes: local SIDs, and what policies steer.
     Sids,
+    /// Every frame, those that would always be the kernel's included.
+    Frames,
 }
 
 /// Whose a prefix is, whatever the mode says of the others.
@@ -197,6 +200,7 @@ impl Loaded {
         loaded.set(match mode {
             SteerMode::All => 0,
             SteerMode::Sids => ONLY_STEERED,
+            SteerMode::Frames => ALL_FRAMES,
         })?;
         Ok(loaded)
     }

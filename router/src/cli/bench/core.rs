@@ -1,6 +1,6 @@
 //! `bench core`: the real pipeline on packets in memory, input and output left out.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 
 use anyhow::{bail, ensure};
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     behavior: Vec<String>,
     /// Packets per measurement and worker.
-    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = some)]
     packets: usize,
     /// Workers, each with a core of its own, on the same FIB; compared with one of them.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -69,6 +69,13 @@ struct Output {
     results: Vec<Outcome>,
 }
 
+fn some(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("without packets there is nothing to measure".into()),
+        other => other.map_err(|_| "not a number".into()),
+    }
+}
+
 /// Measures, and prints.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let chosen = choose(&args.behavior)?;
@@ -90,9 +97,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&Output { environment, results })?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&Output { environment, results })?)?;
     } else if !args.once {
-        print(&environment, results);
+        print(&environment, results)?;
     }
     Ok(())
 }
@@ -157,12 +164,13 @@ impl Outcome {
     }
 }
 
-fn print(environment: &Environment, results: Vec<Outcome>) {
+fn print(environment: &Environment, results: Vec<Outcome>) -> std::io::Result<()> {
     let Environment { processor, tsc_mhz, burst, .. } = environment;
     if stderr().is_terminal() {
         eprint!("\r\x1b[K");
     }
-    println!("{processor}, cycles of {tsc_mhz:.0} MHz (TSC), bursts of {burst} packets");
+    let mut out = stdout();
+    writeln!(out, "{processor}, cycles of {tsc_mhz:.0} MHz (TSC), bursts of {burst} packets")?;
     let scaled = results.iter().any(|result| result.scaling.is_some());
     let mut table = if scaled {
         Table::new([
@@ -203,5 +211,5 @@ fn print(environment: &Environment, results: Vec<Outcome>) {
             ]),
         }
     }
-    print!("{table}");
+    write!(out, "{table}")
 }

@@ -1,6 +1,7 @@
 //! `bench fib`: the look-up structure alone.
 
 use std::hint::black_box;
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -125,9 +126,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         },
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&outcome)?)?;
     } else {
-        print!("{}", tabulate(&outcome));
+        write!(stdout(), "{}", tabulate(&outcome))?;
     }
     Ok(())
 }

@@ -15,6 +15,9 @@ pub type Prefix = (u128, u8);
 /// A change of a table: whether the prefix is announced or withdrawn.
 pub type Update = (bool, Prefix);
 
+/// Made routes at most.
+const MOST: usize = 10_000_000;
+
 /// What `--routes` takes: a number, or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Routes {
@@ -40,6 +43,11 @@ impl Routes {
     pub fn load(&self) -> anyhow::Result<Vec<Prefix>> {
         match self {
             Self::Made(0) => bail!("a table without routes forwards nothing: --routes 1 at least"),
+            Self::Made(count) if *count > MOST => {
+                bail!(
+                    "{count} routes are more than there are prefixes for: --routes {MOST} at most"
+                )
+            }
             Self::Made(count) => Ok(made(*count)),
             Self::File(path) => {
                 let routes = read(path, prefix)?;

@@ -17,6 +17,10 @@ use super::routes::Prefix;
 /// Ethernet address of the router in the measurement.
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
+/// Both ports.
+const PORT: PortSettings =
+    PortSettings { mac: OWN, table: 0, mtu: 1778, policy: None, external: false };
+
 /// Our SID.
 const SID: u128 = 0xfc00_0000_0001_000e << 64;
 
@@ -124,7 +128,7 @@ impl Scenario {
         writer.stage(Change::AddTable { number: 254 });
         writer.stage(Change::Node(Node::default()));
         for port in 0..2 {
-            writer.stage(Change::Port(port, PortSettings { mac: OWN, table: 0 }));
+            writer.stage(Change::Port(port, PORT));
         }
         for number in 0..NEIGHBOURS {
             let neighbour = [2, 0, 0, 0, 1, number];
@@ -157,6 +161,7 @@ impl Scenario {
                 csid: Layout { block_bits: 32, csid_bits: 16 },
                 group: 0,
                 table: 0,
+                port: 0,
                 policy: 0,
                 counters: PacketCounters::new(workers),
             };

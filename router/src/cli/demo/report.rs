@@ -271,6 +271,7 @@ mod tests {
         let interface: Interface = serde_json::from_value(serde_json::json!({
             "name": "eth0", "index": 1, "mac": "", "mtu": 1500, "up": true, "replaced": false, "driver": "veth",
             "mode": "driver", "zero-copy": false, "queues": [0], "table": "main",
+            "domain": "internal",
             "received": count, "sent": count, "kernel-dropped": 0, "ring-full": 0, "no-frame": 0,
         }))
         .unwrap();

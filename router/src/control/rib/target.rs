@@ -58,6 +58,8 @@ pub enum LeftToKernel {
     Interface(Arc<str>),
     /// A SID with an action that the data plane does not have.
     Action(Arc<str>),
+    /// A SID that carries its segments itself (`End.B6.Encaps`), where ours name a policy.
+    OwnSegments,
     /// A SID with flavors that the data plane does not have.
     Flavors,
     /// An encapsulation that the data plane does not have.
@@ -84,6 +86,7 @@ impl LeftToKernel {
         match self {
             Self::Interface(_) => "interface-not-served",
             Self::Action(_) => "action-not-supported",
+            Self::OwnSegments => "segments-of-its-own",
             Self::Flavors => "flavors-not-supported",
             Self::Encapsulation(_) => "encapsulation-not-supported",
             Self::MixedNextHops => "mixed-next-hops",
@@ -102,6 +105,7 @@ impl fmt::Display for LeftToKernel {
         match self {
             Self::Interface(name) => write!(f, "{name} is not served by Sidewinder"),
             Self::Action(action) => write!(f, "{action} is not supported"),
+            Self::OwnSegments => f.write_str("it carries its segments itself, without a policy"),
             Self::Flavors => f.write_str("its flavors are not supported"),
             Self::Encapsulation(kind) => write!(f, "encapsulation by {kind} is not supported"),
             Self::MixedNextHops => f.write_str("its next hops do not encapsulate alike"),

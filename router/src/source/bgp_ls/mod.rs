@@ -20,6 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sidewinder_linkstate::bgp::notification::cease;
 use sidewinder_linkstate::bgp::session::{self, News};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 pub use status::{Ended, Phase, Status};
@@ -78,6 +79,40 @@ pub struct Feed {
     status: Arc<Mutex<Status>>,
     stop: Option<oneshot::Sender<u8>>,
     task: tokio::task::JoinHandle<()>,
+    /// Where the peer connects to, if it does.
+    listener: Option<Arc<TcpListener>>,
+}
+
+/// A session that can begin.
+#[derive(Debug)]
+pub struct Ready {
+    settings: Settings,
+    ground: speaker::Ground,
+}
+
+impl Ready {
+    /// Does all that can fail, and leaves alone the session `before`, in whose place this one is
+    /// to begin.
+    ///
+    /// # Errors
+    ///
+    /// The key cannot be read, or nobody can connect to where we are to listen.
+    pub fn new(settings: Settings, before: Option<&Feed>) -> anyhow::Result<Self> {
+        let before = before.and_then(|feed| feed.listener.as_deref());
+        let ground = speaker::Ground::new(&settings, before)?;
+        Ok(Self { settings, ground })
+    }
+
+    /// Begins to keep the session.
+    pub fn start(self) -> Feed {
+        let Self { settings, ground } = self;
+        let status = Arc::new(Mutex::new(Status::new(&settings)));
+        let (sender, messages) = mpsc::channel(WAITING);
+        let (stop, stopped) = oneshot::channel();
+        let listener = ground.listener.clone();
+        let run = speaker::run(settings, ground, sender, Arc::clone(&status), stopped);
+        Feed { messages, status, stop: Some(stop), task: tokio::spawn(run), listener }
+    }
 }
 
 impl Feed {
@@ -85,13 +120,9 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// The key cannot be read, or nobody can connect to where we are to listen.
+    /// As those of [`Ready::new`].
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
-        let status = Arc::new(Mutex::new(Status::new(&settings)));
-        let (sender, messages) = mpsc::channel(WAITING);
-        let (stop, stopped) = oneshot::channel();
-        let run = speaker::run(settings, sender, Arc::clone(&status), stopped)?;
-        Ok(Self { messages, status, stop: Some(stop), task: tokio::spawn(run) })
+        Ok(Ready::new(settings, None)?.start())
     }
 
     /// Waits for the next message. It may be dropped and called again.

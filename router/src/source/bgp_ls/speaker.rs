@@ -23,28 +23,43 @@ const STEADY: Duration = Duration::from_secs(10);
 /// How long the last words of a session may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// All that can fail of a session's beginning, done.
+#[derive(Debug)]
+pub(super) struct Ground {
+    key: Option<Vec<u8>>,
+    /// Where the other side connects to, if it does.
+    pub(super) listener: Option<Arc<TcpListener>>,
+}
+
+impl Ground {
+    /// Prepares a session. It may listen where one `before` does, which is to end.
+    pub(super) fn new(settings: &Settings, before: Option<&TcpListener>) -> anyhow::Result<Self> {
+        let key = password(settings)?;
+        let listener = match &settings.side {
+            Side::Active { .. } => None,
+            Side::Passive { listen, from } => Some(Arc::new(
+                transport::listen(*listen, *from, key.as_deref(), before)
+                    .with_context(|| format!("cannot listen for BGP on {listen}"))?,
+            )),
+        };
+        Ok(Self { key, listener })
+    }
+}
+
 /// Keeps a session until `stop` says which Cease to end it with.
-pub(super) fn run(
+pub(super) async fn run(
     settings: Settings,
+    ground: Ground,
     messages: mpsc::Sender<Message>,
     status: Arc<Mutex<Status>>,
     stop: Stop,
-) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let key = password(&settings)?;
-    let listener = match &settings.side {
-        Side::Active { .. } => None,
-        Side::Passive { listen, from } => Some(
-            transport::listen(*listen, *from, key.as_deref())
-                .with_context(|| format!("cannot listen for BGP on {listen}"))?,
-        ),
-    };
+) {
+    let Ground { key, listener } = ground;
     let speaker = Speaker { settings, key, messages, status };
-    Ok(async move {
-        match listener {
-            Some(listener) => speaker.passive(listener, stop).await,
-            None => speaker.active(stop).await,
-        }
-    })
+    match listener {
+        Some(listener) => speaker.passive(&listener, stop).await,
+        None => speaker.active(stop).await,
+    }
 }
 
 struct Speaker {
@@ -104,7 +119,7 @@ impl Speaker {
         }
     }
 
-    async fn passive(self, listener: TcpListener, mut stop: Stop) {
+    async fn passive(self, listener: &TcpListener, mut stop: Stop) {
         let mut next = None;
         loop {
             let stream = match next.take() {
@@ -112,12 +127,12 @@ impl Speaker {
                 None => {
                     self.status().enter(Phase::Active);
                     tokio::select! {
-                        stream = self.accept(&listener) => stream,
+                        stream = self.accept(listener) => stream,
                         _ = &mut stop => return,
                     }
                 }
             };
-            match self.converse(stream, Some(&listener), &mut stop).await {
+            match self.converse(stream, Some(listener), &mut stop).await {
                 After::Again => {}
                 After::On(stream) => next = Some(stream),
                 After::Nothing => return,

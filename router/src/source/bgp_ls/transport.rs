@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use nix::sys::socket::{setsockopt, sockopt};
 use sidewinder_dataplane::port::tcp_md5;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -37,11 +38,12 @@ pub(super) async fn connect(
     }
 }
 
-/// Listens for peers.
+/// Listens for peers, also where `before` of ours does, which is about to end.
 pub(super) fn listen(
     address: SocketAddr,
     from: Option<IpNet>,
     key: Option<&[u8]>,
+    before: Option<&TcpListener>,
 ) -> io::Result<TcpListener> {
     let socket = socket(&address)?;
     socket.set_reuseaddr(true)?;
@@ -53,8 +55,18 @@ pub(super) fn listen(
         };
         tcp_md5::sign(&socket, network, from.prefix_len(), key)?;
     }
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let Some(before) = before else {
+        socket.bind(address)?;
+        return socket.listen(BACKLOG);
+    };
+    // For this moment only: nobody else is to listen where we do.
+    setsockopt(&socket, sockopt::ReusePort, &true)?;
+    setsockopt(before, sockopt::ReusePort, &true)?;
+    let listener = socket.bind(address).and_then(|()| socket.listen(BACKLOG));
+    setsockopt(before, sockopt::ReusePort, &false)?;
+    let listener = listener?;
+    setsockopt(&listener, sockopt::ReusePort, &false)?;
+    Ok(listener)
 }
 
 /// The address that a peer is known by: of IPv4 where it came by that.

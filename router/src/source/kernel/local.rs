@@ -54,9 +54,9 @@ pub fn sid(
         Action::EndDt6 => Behavior::EndDt6 { table: table()? },
         Action::EndDt4 => Behavior::EndDt4 { table: table()? },
         Action::EndDt46 => Behavior::EndDt46 { table: table()? },
+        Action::EndB6Encaps => return Err(LeftToKernel::OwnSegments),
         Action::EndDx2
         | Action::EndB6
-        | Action::EndB6Encaps
         | Action::EndBm
         | Action::EndS
         | Action::EndAs

@@ -287,6 +287,10 @@ impl Mirror {
         now: Instant,
     ) {
         let Some(there) = control.rib.with_metric(Source::Kernel, &key, metric) else { return };
+        // The route itself is about to be told, or has gone.
+        if there.stale {
+            return;
+        }
         let distance = there.opinion.distance;
         let route = Route {
             table: key.table,

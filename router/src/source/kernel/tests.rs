@@ -6,6 +6,7 @@ use super::*;
 use crate::control::rib::Standing;
 use crate::control::tests::{config, view};
 use crate::kernel::Kernel;
+use crate::kernel::route::{Leg, Object};
 use crate::kernel::tests::captured;
 use crate::kernel::tests::namespace::{PATIENCE, Peer, in_namespace, ip, ip_batch};
 
@@ -131,6 +132,45 @@ fn a_reading_is_a_difference() {
     assert_eq!(control.rib.count(Source::Kernel), (2, 1));
     mirror.follow(&[Event::DumpEnds(Extent::Ipv4, Dump::Whole)], view, control);
     assert_eq!(control.rib.count(Source::Kernel), (1, 0));
+}
+
+/// A next-hop object that is found changed while everything is read is told before its routes, and
+/// does not stand for them: they come with their own MTU, or have gone.
+#[test]
+fn a_changed_object_is_no_route() {
+    let (mut mirror, view, mut control) = router(SOURCE);
+    let object = |gateway: &str| {
+        let leg = Leg { link: 3, gateway: Some(gateway.parse().unwrap()), weight: 1, encap: None };
+        Event::Route(RouteMessage::Object(10, Object::Leg(leg)))
+    };
+    let route = |prefix: &str, place| {
+        let route = Route {
+            table: Key::MAIN,
+            prefix: prefix.parse().unwrap(),
+            metric: 1024,
+            protocol: 3,
+            kind: RouteType::Unicast,
+            selective: false,
+            mtu: Some(1400),
+            way: Way::Object(10),
+        };
+        Event::Route(RouteMessage::Route(route, place))
+    };
+    let (stays, goes) = ("2001:db8:b1::/48", "2001:db8:b2::/48");
+    let before = [object("fe80::2"), route(stays, Place::Alone), route(goes, Place::Alone)];
+    mirror.follow(&before, &view, &mut control);
+    let left = ["kernel (mtu-of-its-own) distance 0 metric 1024"];
+    assert_eq!(said(&control, goes), left);
+    let reading = [
+        Event::DumpBegins(Extent::All),
+        object("fe80::3"),
+        route(stays, Place::Listed),
+        Event::DumpEnds(Extent::All, Dump::Whole),
+    ];
+    mirror.follow(&reading, &view, &mut control);
+    assert_eq!(said(&control, stays), left);
+    assert_eq!(said(&control, goes), [""; 0]);
+    assert!(mirror.several.is_empty());
 }
 
 /// Of several routes with the same prefix and metric, the first in the list counts, and when one

@@ -90,7 +90,7 @@ async fn a_flood_is_read_to_the_limits() {
         peer
     });
     test.until(|test| test.link_state.announced() >= 160_000).await;
-    let details = test.link_state.details();
+    let details = test.link_state.details(&test.control);
     for (kind, most) in [
         ("nodes", limits.nodes),
         ("links", limits.links),

@@ -40,11 +40,15 @@ use self::trees::{Own, Trees};
 use crate::control::Control;
 use crate::control::rib::{Hop, Key, Opinion, Source, Target};
 use crate::kernel::View;
-use crate::source::bgp_ls::{self, Feed, Message, Side};
+use crate::source::bgp_ls::{self, Feed, Message, Ready, Side};
 
 pub use sids::Skipped;
 pub use topology::{Format, Topology, TopologyLink, TopologyNode};
 pub use trees::Runs;
+
+/// How long a peer may take to tell everything again while the session lasts (RFC 7313, section 4).
+/// That has nothing to do with how long routes stay without a session.
+const REFRESH: Duration = Duration::from_secs(300);
 
 /// The topology, and what follows from it.
 #[derive(Debug, Default)]
@@ -62,6 +66,8 @@ pub struct LinkState {
     load: Load,
     /// Hops of routes that are on no interface of ours, by prefix.
     lost: HashSet<IpNet>,
+    /// Prefixes whose next hops are on no interface of ours: other routes may lead to these.
+    elsewhere: HashSet<IpNet>,
     /// Sessions whose end was taken notice of.
     #[cfg(test)]
     ended: u64,
@@ -78,13 +84,23 @@ pub struct LinkState {
 
 impl LinkState {
     /// Takes what a configuration says of topology and session. What a session before has told
-    /// stays, if the new one may tell it again.
+    /// stays, if the new one may tell it again. Where it fails, all is as before.
     pub async fn configure(&mut self, config: &Config) -> anyhow::Result<()> {
         let bgp_ls = config.sources.bgp_ls.as_ref();
         let settings = bgp_ls.map(settings);
         if let Some(settings) = &settings {
             bgp_ls::check(settings)?;
         }
+        let before = self.feed.as_ref();
+        let same = before.map(|(settings, _)| settings) == settings.as_ref();
+        let ready = match settings.filter(|_| !same) {
+            Some(settings) => {
+                let ready = Ready::new(settings.clone(), before.map(|(_, feed)| feed))?;
+                Some((settings, ready))
+            }
+            None => None,
+        };
+        // Nothing fails from here on.
         self.grace =
             bgp_ls.map_or(Duration::ZERO, |bgp_ls| Duration::from_secs(bgp_ls.grace.into()));
         self.write(config);
@@ -101,18 +117,14 @@ impl LinkState {
         // Names in policies may be others.
         self.all = true;
         self.changed(Instant::now());
-        let same = self.feed.as_ref().map(|(settings, _)| settings) == settings.as_ref();
         if same {
             return Ok(());
         }
         if let Some((_, feed)) = self.feed.take() {
             feed.replace().await;
-            self.down(settings.is_some(), Instant::now());
+            self.down(ready.is_some(), Instant::now());
         }
-        if let Some(settings) = settings {
-            let feed = Feed::start(settings.clone())?;
-            self.feed = Some((settings, feed));
-        }
+        self.feed = ready.map(|(settings, ready)| (settings, ready.start()));
         Ok(())
     }
 
@@ -192,7 +204,7 @@ impl LinkState {
                     self.sweep_at = Some(now + self.grace);
                 }
                 News::Established => {}
-                News::RefreshBegins => self.mark(now),
+                News::RefreshBegins => self.mark(now, REFRESH),
             }
         }
         if self.ted.has_changes() {
@@ -205,16 +217,16 @@ impl LinkState {
         {
             self.ended += 1;
         }
-        self.mark(now);
+        self.mark(now, self.grace);
         if !resumes || self.grace.is_zero() {
             self.sweep(now);
         }
     }
 
     /// Marks what the session told as stale, for as long as it may be.
-    fn mark(&mut self, now: Instant) {
+    fn mark(&mut self, now: Instant, limit: Duration) {
         self.ted.mark_stale();
-        self.sweep_at = Some(now + self.grace);
+        self.sweep_at = Some(now + limit);
         self.rewrite();
         // The RIB is to see what is stale.
         self.all = true;
@@ -318,9 +330,12 @@ impl LinkState {
         known: &mut Known,
     ) {
         if self.is_sid(&prefix) {
+            self.lost.remove(&prefix);
+            self.elsewhere.remove(&prefix);
             return;
         }
         self.lost.remove(&prefix);
+        self.elsewhere.remove(&prefix);
         let Some(route) = self.trees.route(&prefix) else {
             control.rib.withdraw(Source::LinkState, key(prefix));
             return;
@@ -339,6 +354,9 @@ impl LinkState {
             self.lost.insert(prefix);
             control.rib.withdraw(Source::LinkState, key(prefix));
             return;
+        }
+        if hops.iter().all(|hop| hop.interface.is_none()) {
+            self.elsewhere.insert(prefix);
         }
         let opinion = Opinion {
             distance: Source::LinkState.distance(),

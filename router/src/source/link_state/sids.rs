@@ -38,7 +38,7 @@ skipped! {
     BehaviorUnknown = "behavior-not-told",
     /// It takes compressed SIDs, and the topology does not tell how long they are.
     StructureUnknown = "structure-not-told",
-    /// It leads to a neighbour, and the topology does not tell to which.
+    /// It leads to a neighbour or by an interface, and the topology does not tell to which.
     NeighborUnknown = "neighbor-not-told",
     /// It stands for a policy, and the topology does not tell for which.
     PolicyUnknown = "policy-not-told",
@@ -144,7 +144,7 @@ fn local(
         Behavior::EndDt6 => config::Behavior::EndDt6 { table },
         Behavior::EndDt4 => config::Behavior::EndDt4 { table },
         Behavior::EndDt46 => config::Behavior::EndDt46 { table },
-        Behavior::EndDx4 => return Err(Skipped::NeighborUnknown),
+        Behavior::EndDx4 | Behavior::EndDx2 => return Err(Skipped::NeighborUnknown),
         Behavior::EndB6Encaps | Behavior::EndB6EncapsRed => return Err(Skipped::PolicyUnknown),
     };
     let flavors = config::Flavors {

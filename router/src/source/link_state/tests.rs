@@ -136,7 +136,7 @@ impl Test {
             }
         };
         let came = tokio::time::timeout(Duration::from_secs(5), waiting).await;
-        assert!(came.is_ok(), "{:?} {:#?}", self.count(), self.link_state.details());
+        assert!(came.is_ok(), "{:?} {:#?}", self.count(), self.link_state.details(&self.control));
     }
 
     fn said(&self, prefix: &str) -> Option<&Opinion> {
@@ -152,7 +152,7 @@ impl Test {
 
     /// How many sessions there were.
     pub(super) fn sessions(&self) -> u64 {
-        self.link_state.details()["session"]["established"].as_u64().unwrap()
+        self.link_state.details(&self.control)["session"]["established"].as_u64().unwrap()
     }
 
     /// How many of them have ended, as far as we have taken notice.
@@ -238,7 +238,7 @@ async fn links_are_found_by_what_is_known_of_them() {
         .replace("remote = \"fc00:12::2\"\n", "");
     let mut test = Test::new(&link_local, &[(1, "fe80::12/64"), (2, "fe80::13/64")]).await;
     assert_eq!(test.to("fc00:0:2::/48"), "nothing");
-    assert_eq!(test.link_state.details()["routes-without-next-hop"], 1);
+    assert_eq!(test.link_state.details(&test.control)["routes-without-next-hop"], 3);
     assert_eq!(test.link_state.sids.skipped.values().next().unwrap().1, Skipped::NextHopUnknown);
     let mut there = view(&[(1, "fe80::12/64"), (2, "fe80::13/64")]);
     let ip: IpAddr = "fe80::2".parse().unwrap();
@@ -250,8 +250,13 @@ async fn links_are_found_by_what_is_known_of_them() {
     assert!(test.link_state.sids.skipped.is_empty());
     // What is on no interface of ours is left to other routes.
     let mut test = Test::new(TRIANGLE, &[]).await;
+    test.run();
     assert_eq!(test.to("fc00:0:2::/48"), "via fc00:12::2, metric 10");
+    let without =
+        |test: &Test| test.link_state.details(&test.control)["routes-without-next-hop"].clone();
+    assert_eq!(without(&test), 3);
     test.see(&view(&ADDRESSES));
+    assert_eq!(without(&test), 0);
     assert_eq!(test.to("fc00:0:2::/48"), "via fc00:12::2 dev eth0, metric 10");
 }
 
@@ -375,7 +380,68 @@ async fn a_session_fills_the_rib_and_what_it_told_stays_for_a_while() {
     // It says that it will not come back.
     peer.says(&Notification::cease(3).encode());
     test.until(|test| test.count() == (0, 0)).await;
-    assert_eq!(test.link_state.details()["nodes"], 0);
+    assert_eq!(test.link_state.details(&test.control)["nodes"], 0);
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_changes_nothing() {
+    let (door, text) = listening();
+    let mut test = Test::new(&text, &ROW).await;
+    let mut peer = door.connect().await;
+    peer.tells(&row().1);
+    peer.tells([&Event::EndOfRib]);
+    test.until(|test| test.count() == (10, 0)).await;
+    // An address that no host has (RFC 6666), another grace, another own node, and a topology.
+    let wrong = text
+        .replace("[::1]", "[100::1]")
+        .replace("grace = 3600", "grace = 0")
+        .replace("0000.0000.0001", "0000.0000.0002");
+    let wrong = config(&format!("{FILE}{wrong}{TRIANGLE}"));
+    let error = test.link_state.configure(&wrong).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot listen for BGP on [100::1]"), "{error}");
+    test.run();
+    assert_eq!((test.count(), test.ended(), test.sessions()), ((10, 0), 0, 1));
+    assert_eq!(test.link_state.state(), "Established");
+    assert_eq!(test.link_state.grace, Duration::from_secs(3600));
+    // Nor may it listen where somebody else does.
+    let other = TcpListener::bind("[::1]:0").unwrap();
+    let taken = text.replace(&door.0.to_string(), &other.local_addr().unwrap().to_string());
+    let taken = config(&format!("{FILE}{taken}"));
+    assert!(test.link_state.configure(&taken).await.is_err());
+    assert_eq!(test.link_state.state(), "Established");
+    // Where we listen already, a session with other settings takes the place of the old one.
+    test.reload(&text.replace("grace", "hold-time = 30\ngrace"), &view(&ROW)).await;
+    test.until(|test| test.count() == (10, 10)).await;
+    let mut peer = door.connect().await;
+    peer.tells(&row().1);
+    peer.tells([&Event::EndOfRib]);
+    test.until(|test| test.count() == (10, 0)).await;
+    assert!(TcpListener::bind(door.0).is_err());
+}
+
+#[tokio::test]
+async fn a_refresh_has_its_own_time() {
+    use sidewinder_linkstate::bgp::route_refresh::RouteRefresh;
+    let (door, text) = listening();
+    let mut test = Test::new(&text.replace("3600", "0"), &ROW).await;
+    let mut peer = door.connect().await;
+    let (_, events) = row();
+    peer.tells(&events);
+    peer.tells([&Event::EndOfRib]);
+    test.until(|test| test.count() == (10, 0)).await;
+    // RFC 7313, section 4: all stays until it has been told again, or the time for that is over.
+    let says = |subtype| RouteRefresh { subtype, ..RouteRefresh::LINK_STATE }.encode();
+    peer.says(&says(1));
+    test.until(|test| test.count() == (10, 10)).await;
+    assert!(test.link_state.sweep_at.unwrap() > Instant::now() + Duration::from_secs(120));
+    peer.tells(events.iter().filter(|event| !about(event, 4)));
+    peer.says(&says(2));
+    test.until(|test| test.count() == (8, 0)).await;
+    // Without a session, nothing stays.
+    peer.says(&says(1));
+    test.until(|test| test.count() == (8, 8)).await;
+    drop(peer);
+    test.until(|test| test.count() == (0, 0)).await;
 }
 
 /// Whether an event is about a node, or a link of it.

@@ -1,5 +1,6 @@
 //! The topology for those who look: as data, and as pictures.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sidewinder_linkstate::bgp::frame::Kind;
@@ -9,6 +10,8 @@ use sidewinder_linkstate::spf::FirstHop;
 use sidewinder_linkstate::ted::{LinkId, Node, NodeId};
 
 use super::{LinkState, description};
+use crate::control::Control;
+use crate::control::rib::{Source, Standing};
 use crate::source::bgp_ls::{Ended, Status};
 
 /// The topology.
@@ -82,6 +85,10 @@ pub struct TopologyLink {
     pub from: String,
     /// Where it ends.
     pub to: String,
+    /// Router ID of `from`, if it has one: names need not be unique.
+    pub from_router_id: Option<String>,
+    /// Router ID of `to`.
+    pub to_router_id: Option<String>,
     /// Multi-Topology Identifier.
     pub topology: u16,
     /// Metric.
@@ -110,6 +117,11 @@ pub struct TopologyLink {
 
 fn name(node: &Node) -> String {
     node.name().map_or_else(|| node.key().to_string(), Into::into)
+}
+
+fn router_id(node: &Node) -> Option<String> {
+    let key = node.key();
+    (!description::is_nameless(key)).then(|| key.to_string())
 }
 
 impl LinkState {
@@ -142,7 +154,7 @@ impl LinkState {
         });
         TopologyNode {
             name: name(node),
-            router_id: (!description::is_nameless(key)).then(|| key.to_string()),
+            router_id: router_id(node),
             protocol: key.instance.protocol.to_string(),
             instance: key.instance.identifier,
             own: self.trees.own.contains(&id),
@@ -172,6 +184,8 @@ impl LinkState {
         Some(TopologyLink {
             from: name(from),
             to: name(to),
+            from_router_id: router_id(from),
+            to_router_id: router_id(to),
             topology: d.topology,
             metric: a.igp_metric,
             te_metric: a.te_metric,
@@ -239,8 +253,20 @@ impl LinkState {
         self.feed.as_ref().map_or(0, |(_, feed)| feed.status().counters.withdrawn)
     }
 
+    /// Routes that lead nowhere, since links of ours are on no interface.
+    fn without_next_hop(&self, control: &Control) -> usize {
+        let is_unresolved = |prefix: &&IpNet| {
+            let key = super::key(**prefix);
+            control.rib.best(&key).is_some_and(|best| {
+                best.0 == Source::LinkState
+                    && control.standing(&key, 0, best, best) == Standing::NextHopUnresolved
+            })
+        };
+        self.lost.len() + self.elsewhere.iter().filter(is_unresolved).count()
+    }
+
     /// What there is to know of the source, by name.
-    pub fn details(&self) -> Map<String, Value> {
+    pub fn details(&self, control: &Control) -> Map<String, Value> {
         let count = |iterator: &mut dyn Iterator<Item = ()>| iterator.count();
         let own = self
             .trees
@@ -270,7 +296,7 @@ impl LinkState {
                 "last-microseconds": self.took.as_micros() as u64,
             }),
         );
-        put("routes-without-next-hop", self.lost.len().into());
+        put("routes-without-next-hop", self.without_next_hop(control).into());
         put("sids-skipped", skipped.collect());
         put("topology-errors", errors(&self.tally));
         details

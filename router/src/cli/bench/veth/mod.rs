@@ -3,6 +3,7 @@
 //! Every router has three namespaces of its own, and is measured in turn with the others: what else
 //! the machine does meets all of them alike.
 
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -166,9 +167,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         report::write(&output, folder)?;
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&output)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&output)?)?;
     } else {
-        print!("{}", report::text(&output));
+        write!(stdout(), "{}", report::text(&output))?;
     }
     Ok(())
 }
