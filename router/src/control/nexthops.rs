@@ -123,7 +123,10 @@ impl NextHops {
         }
         let id = self.adjacency_ids.take();
         self.adjacencies.insert((port, address), Used { id, users: 1 });
-        self.write(id, port, address, ports, writer);
+        let state = self.write(id, port, address, ports, writer);
+        // At once: the workers' FIB does not lead there yet, and the next one may as soon as it is
+        // published.
+        self.health.set(id, state);
         id
     }
 
@@ -134,7 +137,7 @@ impl NextHops {
             let id = adjacency.id;
             self.adjacencies.remove(&(port, address));
             self.written.remove(&id);
-            self.after_publish.push((id, State::Down));
+            // Its state stays: a worker may be in the middle of a round with the FIB that leads there.
             self.adjacency_ids.give_back(id);
         }
     }
@@ -156,8 +159,8 @@ impl NextHops {
         address: IpAddr,
         ports: &Ports,
         writer: &mut Writer,
-    ) {
-        let Some(found) = ports.get(port) else { return };
+    ) -> State {
+        let Some(found) = ports.get(port) else { return State::Down };
         let mac = ports.mac_of(port, address);
         let state = match mac {
             _ if !found.up => State::Down,
@@ -174,6 +177,7 @@ impl NextHops {
             }
         }
         self.after_publish.push((id, state));
+        state
     }
 
     /// To be called when all that was staged is published.
