@@ -8,7 +8,7 @@ use sidewinder::cli::bench::scenario::Scenario;
 fn behaviors(criterion: &mut Criterion) {
     for count in [10, 100_000] {
         let routes = Routes::Made(count).load().expect("made routes");
-        let addresses = destinations(&routes, count.max(4096));
+        let addresses = destinations(&routes, count.max(4096)).expect("made routes are forwarded");
         let mut group = criterion.benchmark_group(format!("behavior/{count}"));
         group.throughput(Throughput::Elements(VECTOR as u64));
         for scenario in Scenario::ALL {

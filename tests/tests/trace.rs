@@ -44,6 +44,7 @@ use sidewinder_tests::outcome::Outcome;
 use sidewinder_tests::packet::build::{self, Ipv6, Layer, Srh};
 use sidewinder_tests::packet::mac;
 use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
+use sidewinder_tests::skip::announce;
 use tempfile::NamedTempFile;
 
 /// The chain, and a ping from h1 to h2 that goes on for longer than any test.
@@ -213,7 +214,7 @@ fn wireshark_has_the_decision() -> Outcome {
             assert!(shown.status.success(), "{shown:?}");
             assert_eq!(text.lines().filter(|line| line.contains("ICMPv6")).count(), 3, "{text}");
         }
-        Err(_) => println!("tshark is not there: the file is read by this test alone"),
+        Err(_) => announce("wireshark_has_the_decision, with Wireshark", "needs `tshark`"),
     }
     let capture = Pcapng::read(&fs::read(&file)?);
     assert_eq!(capture.interfaces.len(), 2, "{capture:?}");

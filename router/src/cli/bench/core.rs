@@ -138,7 +138,7 @@ fn once(scenario: Scenario, routes: &[Prefix], packets: usize) -> anyhow::Result
         "--once takes whole vectors: --packets must be a multiple of {VECTOR}"
     );
     let reader = scenario.fib(routes, 1).reader();
-    Rig::new(0, reader, scenario.template(), destinations(routes, packets))?.pass(packets)?;
+    Rig::new(0, reader, scenario.template(), destinations(routes, packets)?)?.pass(packets)?;
     println!("{}\t{}\t{packets}", scenario.name(), routes.len());
     Ok(())
 }

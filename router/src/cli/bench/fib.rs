@@ -98,6 +98,8 @@ struct Replay {
 /// Measures, and prints.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let routes = args.routes.load()?;
+    // Read first: what is wrong with the file is not told after all the rest.
+    let changes = args.updates.as_deref().map(updates).transpose()?;
     eprintln!("{} routes: building …", routes.len());
     let (mut lpm, build_ms) = build(&routes);
     let keys = addresses(&routes);
@@ -120,10 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         memory_bytes: lpm.bytes(),
         best: best.rates,
         paths,
-        updates: match &args.updates {
-            Some(path) => Some(replay(&routes, &updates(path)?, &keys)),
-            None => None,
-        },
+        updates: changes.map(|changes| replay(&routes, &changes, &keys)),
     };
     if args.json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&outcome)?)?;

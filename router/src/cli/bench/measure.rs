@@ -52,7 +52,7 @@ pub fn speed(
     packets: usize,
     cores: &[CoreId],
 ) -> anyhow::Result<Speed> {
-    let destinations = destinations(routes, routes.len().clamp(DESTINATIONS.0, DESTINATIONS.1));
+    let destinations = destinations(routes, routes.len().clamp(DESTINATIONS.0, DESTINATIONS.1))?;
     let mut bench = Bench {
         writer: scenario.fib(routes, cores.len()),
         template: scenario.template(),

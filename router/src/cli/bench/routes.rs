@@ -114,20 +114,33 @@ impl Numbers {
     }
 }
 
+/// Whether an address is sure to be one that routers forward: the others begin with 00, fe or ff.
+const fn is_forwarded(address: u128) -> bool {
+    !matches!((address >> 120) as u8, 0 | 0xfe | 0xff)
+}
+
 /// So many destinations, a random address in a prefix each: all prefixes in random order, again
-/// and again where there are fewer than destinations.
-pub fn destinations(prefixes: &[Prefix], count: usize) -> Arc<[u128]> {
+/// and again where there are fewer than destinations. Addresses that routers do not forward, as a
+/// default route has some, are left out, and so are prefixes of nothing else.
+pub fn destinations(prefixes: &[Prefix], count: usize) -> anyhow::Result<Arc<[u128]>> {
     let mut numbers = Numbers(2);
-    let mut order: Vec<usize> = (0..prefixes.len()).collect();
+    let mut order: Vec<usize> = (0..prefixes.len())
+        .filter(|place| {
+            let (key, len) = prefixes[*place];
+            len < 8 || is_forwarded(key)
+        })
+        .collect();
+    ensure!(!order.is_empty(), "no prefix of the table has addresses that routers forward");
     for place in (1..order.len()).rev() {
         order.swap(place, numbers.draw() as usize % (place + 1));
     }
-    order
-        .iter()
-        .cycle()
-        .take(count)
-        .map(|&place| numbers.address(&prefixes[place..=place]))
-        .collect()
+    let mut draw = |place: usize| loop {
+        let address = numbers.address(&prefixes[place..=place]);
+        if is_forwarded(address) {
+            return address;
+        }
+    };
+    Ok(order.iter().cycle().take(count).map(|&place| draw(place)).collect())
 }
 
 /// Prefixes in 2000::/4 with lengths as in the global table: half of them /48, the others /29 to
@@ -174,6 +187,18 @@ mod tests {
         let expected = vec![(0x2001_0db8 << 96, 32), (0xfc << 120, 8)];
         assert_eq!(Routes::File(plain).load().unwrap(), expected);
         assert_eq!(Routes::File(packed).load().unwrap(), expected);
+    }
+
+    /// A dump with a default route and multicast is a table like others.
+    #[test]
+    fn destinations_are_forwarded() {
+        let table: Vec<Prefix> = ["::/0", "ff00::/8", "fe80::/10", "2001:db8::/32"]
+            .map(|text| prefix(text).unwrap())
+            .into();
+        let drawn = destinations(&table, 1000).unwrap();
+        assert_eq!(drawn.len(), 1000);
+        assert!(drawn.iter().all(|address| is_forwarded(*address)));
+        assert!(destinations(&table[1..3], 1000).is_err());
     }
 
     #[test]

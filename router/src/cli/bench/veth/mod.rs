@@ -7,7 +7,7 @@ use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use self::behavior::Behavior;
 use self::rig::{Rig, Trial};
@@ -152,6 +152,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .filter(|router| args.router.is_empty() || args.router.contains(router))
         .collect();
     check_machine("bench veth")?;
+    if let Some(folder) = &args.report {
+        // Not after minutes.
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("--report {}: cannot be a folder", folder.display()))?;
+    }
     let cores = Cores::choose()?;
     let plan = Plan::of(args);
     let stop = Stop::on_signals()?;
