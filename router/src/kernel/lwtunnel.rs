@@ -114,7 +114,7 @@ pub struct Seg6 {
 
 /// `action` of `encap seg6local`. Displays as iproute2 spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each is an action as iproute2 spells it")]
 pub enum Action {
     End,
     EndX,
