@@ -9,7 +9,7 @@
 //!
 //! `frames_go_in_and_come_out`: frames that the kernel would keep to itself (broadcast, ARP, multicast,
 //! to somebody else's address) and others come in by in0, which is steered as a whole into H.Encaps.L2,
-//! and leave by out0 as cargo, unchanged; the same cargo back, to the SID of End.DX2, leaves by out1 as
+//! and leave by out0 as cargo, unchanged, and in0 takes what is for other hosts; the same cargo back, to the SID of End.DX2, leaves by out1 as
 //! the frames that went in. C-057, C-087.
 
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@ use crate::fib::entry::PortIndex;
 use crate::frame::{Burst, FreeList};
 
 pub mod memory;
+pub mod promiscuous;
 pub mod tcp_md5;
 pub mod tun;
 pub mod xdp;

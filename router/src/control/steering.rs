@@ -11,8 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use anyhow::Context as _;
 use ipnet::{IpNet, Ipv6Net};
 use sidewinder_config::Steer as Mode;
+use sidewinder_dataplane::port::promiscuous::Promiscuous;
 use sidewinder_dataplane::port::xdp::steer::{Owner, Steer, SteerMode};
 
 use super::rib::{Key, Rib, Target};
@@ -23,6 +25,8 @@ use super::{Control, is_external};
 pub struct Steering {
     /// One per interface, in the order of the file.
     pub programs: Vec<Steer>,
+    /// Interfaces whose frames are cargo for the other end of a wire, whomever they are for.
+    _wires: Vec<Promiscuous>,
     /// What each has been told.
     told: Vec<Told>,
     ipv4: bool,
@@ -45,8 +49,19 @@ impl Steering {
                 Ok(Steer::attach(&interface.name, mode)?)
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let wires = control
+            .config
+            .interfaces
+            .iter()
+            .filter(|interface| interface.policy.is_some())
+            .map(|interface| {
+                Promiscuous::new(&interface.name).with_context(|| {
+                    format!("{} cannot be made to take frames to every address", interface.name)
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
         let told = programs.iter().map(|_| Told::default()).collect();
-        let mut steering = Self { programs, told, ipv4: false };
+        let mut steering = Self { programs, _wires: wires, told, ipv4: false };
         steering.follow(control)?;
         Ok(steering)
     }

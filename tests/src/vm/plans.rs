@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::differential::subject::{self, Subject};
+use crate::differential::subject::{self, SOURCES, Subject};
 use crate::generator::{self, Case};
 use crate::lab::star::{LINKS, ROUTER_MACS, WORLD_MACS};
-use crate::packet::build::{self, Ipv4, Layer};
+use crate::packet::build::{self, Ipv4, Ipv6, Layer};
 use crate::packet::{mac, tag};
 
 /// A configuration and the packets for it.
@@ -23,7 +23,12 @@ enum Packets {
     Generated(&'static [Subject]),
     /// Plain IPv4.
     Ipv4,
+    /// Ethernet frames behind an IPv6 header, to the SID.
+    Frames,
 }
+
+/// A policy for whole interfaces: in0 is steered into it.
+const WIRE: &str = "wire";
 
 /// A route for IPv4, in the table that is to be appended.
 const IPV4: &str = "[[route]]\nprefix = \"198.51.100.0/24\"\nnh4 = \"10.9.0.2\"\n\
@@ -60,13 +65,42 @@ impl Plan {
         const BOTH: Packets = Packets::Generated(&[Subject::EndDx4, Subject::EndDt6]);
         add("End.DT46", end_dt("End.DT46"), BOTH);
         let back = IPV4.replace("198.51.100", "192.0.2");
+        let csid = |sid: String, behavior: &str| {
+            let lines = format!(
+                "behavior = \"{behavior}\"\ntable = 100\nblock-bits = 32\n\
+                 flavors = [\"NEXT-CSID\"]"
+            );
+            sid_of(&sid, &lines)
+        };
+        let un = format!("{}/48", Subject::UN.target());
+        add("End.T-NEXT-CSID", csid(un, "End.T"), Packets::Generated(&[Subject::UN]));
+        let udt = format!("{}/64", Subject::EndDt6.target());
+        add("End.DT6-NEXT-CSID", csid(udt, "End.DT6"), Packets::Generated(&[Subject::EndDt6]));
+        let policy = |name: &str, behavior: &str| {
+            format!(
+                "[[policy]]\nname = \"{name}\"\nbehavior = \"{behavior}\"\nsegs = {:?}\n",
+                Subject::Encaps(2).segments()
+            )
+        };
+        let binding = format!("bsid = \"{}\"\n\n", Subject::EndB6Encaps.target());
+        const BINDING: Packets = Packets::Generated(&[Subject::EndB6Encaps]);
+        add("End.B6.Encaps.Red", policy("far", "H.Encaps.Red") + &binding, BINDING);
+        add("End.DX2", sid("behavior = \"End.DX2\"\ninterface = \"out1\""), Packets::Frames);
+        for behavior in ["H.Encaps.L2", "H.Encaps.L2.Red"] {
+            add(behavior, policy(WIRE, behavior), Packets::Generated(&[Subject::Forward]));
+        }
         add("IPv4", format!("{IPV4}\"main\"\n\n{back}\"main\"\n"), Packets::Ipv4);
         plans
     }
 
     /// The configuration; `zero_copy` is the mode of every interface.
     pub fn toml(&self, zero_copy: &str) -> String {
-        with_zero_copy(&format!("{}{}", subject::toml(), self.toml), zero_copy)
+        let mut interfaces = subject::toml();
+        if self.toml.contains(WIRE) {
+            let steered = format!("name = \"{0}\"\n", LINKS[0]);
+            interfaces = interfaces.replace(&steered, &format!("{steered}policy = \"{WIRE}\"\n"));
+        }
+        with_zero_copy(&format!("{interfaces}{}", self.toml), zero_copy)
     }
 
     /// So many packets.
@@ -78,6 +112,7 @@ impl Plan {
                     Ok(generator::case(subject, seed, id))
                 }
                 Packets::Ipv4 => ipv4(id),
+                Packets::Frames => frame(id),
             })
             .collect()
     }
@@ -92,7 +127,27 @@ pub fn with_zero_copy(toml: &str, mode: &str) -> String {
 }
 
 fn sid(lines: &str) -> String {
-    format!("[[sid]]\nsid = \"{}\"\n{lines}\n\n", Subject::End.target())
+    sid_of(&Subject::End.target().to_string(), lines)
+}
+
+fn sid_of(sid: &str, lines: &str) -> String {
+    format!("[[sid]]\nsid = \"{sid}\"\n{lines}\n\n")
+}
+
+/// An Ethernet frame as cargo: most are good, some are too short for one, or something else.
+fn frame(id: u32) -> Result<Case> {
+    const ETHERNET: u8 = 143;
+    const EXPERIMENT: u8 = 253;
+    let header = Ipv6::new(tag::address(SOURCES.parse()?, id), Subject::End.target());
+    let inside = [vec![0x02; 12], tag::tag(id).to_vec(), vec![0x5a; id as usize * 37 % 1300]];
+    let (note, layer) = match id % 10 {
+        0 => ("no frame", Layer::Raw(EXPERIMENT, inside.concat())),
+        1 => ("short frame", Layer::Raw(ETHERNET, vec![0x02; 13])),
+        _ => ("good", Layer::Raw(ETHERNET, inside.concat())),
+    };
+    let frame =
+        build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &[Layer::Ipv6(header), layer]);
+    Ok(Case { id, note: note.into(), frame })
 }
 
 /// An IPv4 packet: most are to be forwarded, some have no hops left, no route, a broken header, or
