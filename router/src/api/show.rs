@@ -55,6 +55,10 @@ pub struct Interface {
     pub mode: String,
     /// Whether the kernel said that all its sockets are without copies.
     pub zero_copy: bool,
+    /// Whether the kernel leaves its queues to the workers (preferred busy polling): with
+    /// `poll = "busy"`, on drivers that send without being woken.
+    #[serde(default)]
+    pub busy_poll: bool,
     /// The queues that are served.
     pub queues: Vec<u32>,
     /// Table that its packets are looked up in.
@@ -84,6 +88,8 @@ pub struct Worker {
     pub worker: usize,
     /// The core it is pinned to.
     pub core: Option<usize>,
+    /// Its niceness, -20 where the system allows that.
+    pub nice: i32,
     /// Whether its packet memory is on huge pages.
     pub huge_pages: bool,
     /// Bytes of its packet memory.
@@ -319,7 +325,7 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
         let (mut received, mut sent) = (Traffic::default(), Traffic::default());
         let (mut kernel_dropped, mut ring_full, mut no_frame) = (0, 0, 0);
         let mut queues = Vec::new();
-        let mut zero_copy = true;
+        let (mut zero_copy, mut busy_poll) = (true, !daemon.workers.is_empty());
         for worker in &daemon.workers {
             received += worker.counters.received.get(at).map(|c| c.get()).unwrap_or_default();
             sent += worker.counters.sent.get(at).map(|c| c.get()).unwrap_or_default();
@@ -327,6 +333,7 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
                 zero_copy &= granted;
                 queues.extend(served);
             }
+            busy_poll &= worker.monitors.get(at).is_some_and(|m| m.busy_polls().unwrap_or(false));
             if let Some(Ok(kernel)) = worker.monitors.get(at).map(|m| m.statistics()) {
                 kernel_dropped += kernel.rx_dropped;
                 ring_full += kernel.rx_ring_full;
@@ -349,6 +356,7 @@ pub fn interfaces(daemon: &Daemon) -> Vec<Interface> {
             driver: link::driver(&found.name),
             mode: mode.into(),
             zero_copy,
+            busy_poll,
             queues,
             table: sidewinder_config::Table(found.table).to_string(),
             domain: said.map(|said| said.domain).unwrap_or_default().to_string(),
@@ -376,6 +384,7 @@ pub fn workers(daemon: &Daemon) -> Vec<Worker> {
             Worker {
                 worker: index,
                 core: worker.core,
+                nice: worker.nice,
                 huge_pages: worker.huge_pages,
                 memory: worker.memory,
                 received,

@@ -11,6 +11,7 @@ use crate::api::{self, Request, client};
 use crate::control::Difference;
 use crate::control::daemon::Daemon;
 use crate::control::startup;
+use crate::control::workers::NICE;
 
 /// Runs the daemon in the foreground until SIGTERM or SIGINT.
 pub fn run(file: &Path) -> anyhow::Result<()> {
@@ -94,6 +95,13 @@ fn report(daemon: &Daemon) -> anyhow::Result<()> {
             worker.worker,
             worker.memory >> 20
         );
+        if worker.nice != NICE {
+            println!(
+                "worker {}: its niceness is {}, so other programs may take it off its core; \
+                 CAP_SYS_NICE, or `LimitNICE={NICE}` in the unit, lets it have {NICE}",
+                worker.worker, worker.nice
+            );
+        }
     }
     let control = &daemon.control;
     println!(

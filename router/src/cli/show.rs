@@ -134,6 +134,7 @@ fn workers(workers: &[Worker]) -> Table {
     let mut table = Table::new([
         "worker",
         "core",
+        "nice",
         "received",
         "forwarded",
         "punted",
@@ -146,6 +147,7 @@ fn workers(workers: &[Worker]) -> Table {
         table.row([
             worker.worker.to_string(),
             worker.core.map_or("any".into(), |core| core.to_string()),
+            worker.nice.to_string(),
             grouped(worker.received),
             grouped(worker.forwarded),
             grouped(worker.punted),

@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use anyhow::{Context as _, bail};
 use core_affinity::CoreId;
 use crossbeam::utils::CachePadded;
+use rustix::process::{getpriority_process, setpriority_process};
 use sidewinder_config::{Config, Poll, ZeroCopy as Said};
 use sidewinder_dataplane::counters::WorkerCounters;
 use sidewinder_dataplane::frame::FreeList;
@@ -19,11 +20,18 @@ use super::host::Host;
 use super::steering::Steering;
 use super::{Control, startup};
 
+/// The niceness a worker asks for. A thread that is always ready to run is the one that a scheduler
+/// makes wait: at the usual niceness, the kernel's housekeeping and other programs take it off its
+/// core for up to milliseconds at a time.
+pub const NICE: i32 = -20;
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Running {
     /// The core it is pinned to.
     pub core: Option<usize>,
+    /// Its niceness: [`NICE`] where the system allows that.
+    pub nice: i32,
     /// What it counts.
     pub counters: Arc<CachePadded<WorkerCounters>>,
     /// The kernel's statistics of its sockets, by port.
@@ -135,13 +143,16 @@ fn start_one(
         .name(format!("worker-{index}"))
         .spawn(move || {
             let pinned = core.is_none_or(|id| core_affinity::set_for_current(CoreId { id }));
-            let _ = tell.send(pinned);
+            let _ = setpriority_process(None, NICE);
+            let nice = getpriority_process(None).unwrap_or_default();
+            let _ = tell.send((pinned, nice));
             if pinned {
                 worker.run(&inner, polling);
             }
         })
         .context("the system gives no more threads")?;
-    if !told.recv().unwrap_or(false) {
+    let (pinned, nice) = told.recv().unwrap_or_default();
+    if !pinned {
         let _ = thread.join();
         let allowed: Vec<String> = core_affinity::get_core_ids()
             .unwrap_or_default()
@@ -157,6 +168,7 @@ fn start_one(
     }
     Ok(Running {
         core,
+        nice,
         counters,
         monitors,
         sockets: described,

@@ -241,6 +241,20 @@ impl Monitor {
     pub fn statistics(&self) -> io::Result<Statistics> {
         total(self.sockets.iter().map(AsFd::as_fd))
     }
+
+    /// Whether the kernel leaves the queues to their worker (preferred busy polling). It ends where
+    /// a driver does not send without being woken.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt, of which none is expected.
+    pub fn busy_polls(&self) -> io::Result<bool> {
+        let mut all = !self.sockets.is_empty();
+        for socket in &self.sockets {
+            all &= socket::busy_polls(socket.as_fd())?;
+        }
+        Ok(all)
+    }
 }
 
 fn total<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Statistics> {

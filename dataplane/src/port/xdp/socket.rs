@@ -177,7 +177,7 @@ impl Socket {
         let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         let mapping = |source| Error::System { doing: "mapping the rings".into(), source };
         let offsets: libc::xdp_mmap_offsets =
-            get_option(fd, libc::XDP_MMAP_OFFSETS).map_err(mapping)?;
+            get_option(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS).map_err(mapping)?;
         let rx = Mapped::new(fd, libc::XDP_PGOFF_RX_RING, &offsets.rx, RING_SIZE);
         let tx = Mapped::new(fd, libc::XDP_PGOFF_TX_RING, &offsets.tx, RING_SIZE);
         let fill = Mapped::new(fd, libc::XDP_UMEM_PGOFF_FILL_RING as i64, &offsets.fr, RING_SIZE);
@@ -232,7 +232,7 @@ impl Socket {
     }
 
     fn read_zero_copy(&self) -> Result<bool, Error> {
-        let options: libc::xdp_options = get_option(self.as_fd(), libc::XDP_OPTIONS)
+        let options: libc::xdp_options = get_option(self.as_fd(), libc::SOL_XDP, libc::XDP_OPTIONS)
             .map_err(|source| Error::System { doing: "asking for the mode".into(), source })?;
         Ok(options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
     }
@@ -366,7 +366,7 @@ impl AsRawFd for Socket {
 
 /// What the kernel has counted on this AF_XDP socket.
 pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
-    let counted: libc::xdp_statistics = get_option(fd, libc::XDP_STATISTICS)?;
+    let counted: libc::xdp_statistics = get_option(fd, libc::SOL_XDP, libc::XDP_STATISTICS)?;
     Ok(Statistics {
         rx_dropped: counted.rx_dropped,
         rx_invalid_descriptors: counted.rx_invalid_descs,
@@ -377,32 +377,33 @@ pub(super) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
     })
 }
 
-/// Structures of integers that SOL_XDP options consist of.
+/// Whether preferred busy polling is on.
+pub(super) fn busy_polls(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(get_option::<i32>(fd, libc::SOL_SOCKET, libc::SO_PREFER_BUSY_POLL)? != 0)
+}
+
+/// Integers, or structures of integers, that socket options consist of.
 ///
 /// # Safety
 ///
 /// All zeros and everything that the kernel may write must be values of the type.
 unsafe trait XdpOption {}
-// SAFETY: integers only, as the other two.
+// SAFETY: integers only, as the others.
 unsafe impl XdpOption for libc::xdp_mmap_offsets {}
+// SAFETY: see above.
+unsafe impl XdpOption for i32 {}
 // SAFETY: see above.
 unsafe impl XdpOption for libc::xdp_options {}
 // SAFETY: see above.
 unsafe impl XdpOption for libc::xdp_statistics {}
 
-fn get_option<T: XdpOption>(fd: BorrowedFd<'_>, option: i32) -> io::Result<T> {
+fn get_option<T: XdpOption>(fd: BorrowedFd<'_>, level: i32, option: i32) -> io::Result<T> {
     // SAFETY: `XdpOption` promises that zeros are a value.
     let mut value: T = unsafe { mem::zeroed() };
     let mut length = mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes to `value`, which has them.
     let result = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_XDP,
-            option,
-            (&raw mut value).cast(),
-            &mut length,
-        )
+        libc::getsockopt(fd.as_raw_fd(), level, option, (&raw mut value).cast(), &mut length)
     };
     if result != 0 {
         return Err(io::Error::last_os_error());

@@ -50,6 +50,8 @@ struct Outcome {
     cycles_per_packet: f64,
     /// Of all workers together.
     mpps: f64,
+    /// Of the rounds, lowest and highest.
+    mpps_range: [f64; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     scaling: Option<Scaling>,
 }
@@ -61,6 +63,8 @@ struct Scaling {
     ns_per_packet_by_worker: Vec<f64>,
     one_worker_mpps: f64,
     factor: f64,
+    /// Of the rounds, lowest and highest.
+    factor_range: [f64; 2],
 }
 
 #[derive(Debug, Serialize)]
@@ -155,10 +159,12 @@ impl Outcome {
             ns_per_packet: ns,
             cycles_per_packet: ns * tsc_mhz / 1000.0,
             mpps: speed.mpps,
+            mpps_range: speed.mpps_range,
             scaling: speed.one_worker_mpps.map(|one| Scaling {
                 ns_per_packet_by_worker: speed.ns.clone(),
                 one_worker_mpps: one,
                 factor: speed.mpps / one,
+                factor_range: speed.factor_range,
             }),
         }
     }
@@ -181,12 +187,23 @@ fn print(environment: &Environment, results: Vec<Outcome>) -> std::io::Result<()
             "Mpps, all workers",
             "Mpps, one worker",
             "factor",
+            "lowest to highest",
         ])
     } else {
-        Table::new(["behavior", "routes", "packet bytes", "ns/packet", "cycles/packet", "Mpps"])
+        Table::new([
+            "behavior",
+            "routes",
+            "packet bytes",
+            "ns/packet",
+            "cycles/packet",
+            "Mpps",
+            "lowest to highest",
+        ])
     };
     for result in results {
         let [routes, bytes] = [result.routes, result.packet_bytes].map(|n| n.to_string());
+        let range =
+            |[low, high]: [f64; 2], digits: usize| format!("{low:.digits$} to {high:.digits$}");
         match result.scaling {
             Some(scaling) => {
                 let each: Vec<String> =
@@ -199,6 +216,7 @@ fn print(environment: &Environment, results: Vec<Outcome>) -> std::io::Result<()
                     format!("{:.1}", result.mpps),
                     format!("{:.1}", scaling.one_worker_mpps),
                     format!("{:.2}", scaling.factor),
+                    range(scaling.factor_range, 2),
                 ]);
             }
             None => table.row([
@@ -208,6 +226,7 @@ fn print(environment: &Environment, results: Vec<Outcome>) -> std::io::Result<()
                 format!("{:.1}", result.ns_per_packet),
                 format!("{:.1}", result.cycles_per_packet),
                 format!("{:.1}", result.mpps),
+                range(result.mpps_range, 1),
             ]),
         }
     }

@@ -24,8 +24,12 @@ pub struct Speed {
     pub ns: Vec<f64>,
     /// Million packets a second of all workers together.
     pub mpps: f64,
+    /// Lowest and highest of the rounds that `mpps` is the median of.
+    pub mpps_range: [f64; 2],
     /// The same of one worker alone, where there are several.
     pub one_worker_mpps: Option<f64>,
+    /// The lowest and highest ratio of the two, round by round.
+    pub factor_range: [f64; 2],
     /// Different destinations.
     pub destinations: usize,
 }
@@ -69,9 +73,12 @@ pub fn speed(
         rates.push(total(&round(&mut one, alone, packets / ROUNDS)?));
         times.push(round(&mut all, cores, packets / ROUNDS)?);
     }
+    let totals: Vec<f64> = times.iter().map(|ns| total(ns)).collect();
     Ok(Speed {
+        mpps_range: range(totals.iter().copied()),
+        factor_range: range(totals.iter().zip(&rates).map(|(all, one)| all / one)),
         ns: (0..cores.len()).map(|worker| median(times.iter().map(|ns| ns[worker]))).collect(),
-        mpps: median(times.iter().map(|ns| total(ns))),
+        mpps: median(totals.into_iter()),
         one_worker_mpps: (!one.is_empty()).then(|| median(rates.into_iter())),
         destinations: bench.destinations.len(),
     })
@@ -122,6 +129,10 @@ fn round(rigs: &mut [Rig], cores: &[CoreId], packets: usize) -> anyhow::Result<V
 /// Million packets a second of workers with these nanoseconds per packet.
 fn total(ns: &[f64]) -> f64 {
     ns.iter().map(|ns| 1000.0 / ns).sum()
+}
+
+fn range(values: impl Iterator<Item = f64> + Clone) -> [f64; 2] {
+    [values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max)]
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -278,6 +278,7 @@ mod tests {
         let worker = Worker {
             worker: 0,
             core: None,
+            nice: 0,
             huge_pages: false,
             memory: 0,
             received: packets,
