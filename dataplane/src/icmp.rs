@@ -1,4 +1,6 @@
 //! What we answer: ICMP errors and echo replies, built in the frame of the packet they answer.
+//!
+//! [`relay`] has errors of other nodes about packets that this one has encapsulated.
 
 use crate::{
     fib::{Node, table::left_aligned},
@@ -6,6 +8,8 @@ use crate::{
     verdict::{Reason, Verdict},
     wire::{checksum, ext, icmpv4, icmpv6, ipv4, ipv6, protocol},
 };
+
+pub mod relay;
 
 /// Bytes in front of the quoted packet.
 const ERROR_LEN: usize = ipv6::HEADER_LEN + icmpv6::HEADER_LEN;
@@ -61,15 +65,20 @@ pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Nod
     answered
 }
 
-/// The packet as it was received, as much of it as fits into 1280 bytes (RFC 4443, section 2.4
-/// (c)), behind an ICMPv6 header.
+/// The error about an IPv6 packet.
 fn error_v6(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
     let Some((kind, code)) = reason.icmpv6() else { return false };
     let parameter = match kind {
         icmpv6::kind::PARAMETER_PROBLEM => packet.meta.received.offset(parameter),
         _ => parameter,
     };
-    if node.icmp_source == 0 || !may_be_answered(packet.bytes(), kind) {
+    may_be_answered(packet.bytes(), kind) && quote_v6(packet, kind, code, parameter, node)
+}
+
+/// An IPv6 packet, as much of it as fits into 1280 bytes (RFC 4443, section 2.4 (c)), behind an
+/// ICMPv6 header, to its source.
+fn quote_v6(packet: &mut Packet<'_>, kind: u8, code: u8, parameter: u32, node: &Node) -> bool {
+    if node.icmp_source == 0 {
         return false;
     }
     let source = ipv6::address_at(packet.bytes(), ipv6::field::SOURCE);
@@ -95,15 +104,23 @@ fn error_v6(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node
     true
 }
 
-/// The packet as it was received, as much of it as fits into 576 bytes (RFC 1812, section
-/// 4.3.2.3), behind an ICMP header.
+/// The error about an IPv4 packet.
 fn error_v4(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
     let Some((kind, code)) = reason.icmpv4() else { return false };
     let Some(header) = ipv4::Ipv4::new_checked(packet.bytes()) else { return false };
-    let source = header.source();
     // A packet that is too big is cut in fragments, unless it forbids that; which we cannot do.
     let fragmentable = reason == Reason::PacketTooBig && !header.dont_fragment();
-    if node.icmp_source_v4 == 0 || fragmentable || !may_be_answered_v4(packet.bytes(), header) {
+    !fragmentable
+        && may_be_answered_v4(packet.bytes(), header)
+        && quote_v4(packet, kind, code, parameter, node)
+}
+
+/// An IPv4 packet, as much of it as fits into 576 bytes (RFC 1812, section 4.3.2.3), behind an ICMP
+/// header, to its source.
+fn quote_v4(packet: &mut Packet<'_>, kind: u8, code: u8, parameter: u32, node: &Node) -> bool {
+    let Some(header) = ipv4::Ipv4::new_checked(packet.bytes()) else { return false };
+    let source = header.source();
+    if node.icmp_source_v4 == 0 {
         return false;
     }
     const LEN: usize = ipv4::HEADER_LEN + icmpv4::HEADER_LEN;

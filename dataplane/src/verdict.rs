@@ -90,6 +90,9 @@ reasons! {
     NeighborUnresolved = "neighbor-unresolved",
     /// Neither IPv4 nor IPv6.
     NotIp = "not-ip",
+    /// Not a drop: an ICMP error about a packet that was encapsulated here, passed on to the source of
+    /// what is inside.
+    OuterError = "outer-error",
     /// Longer than the egress interface's MTU.
     PacketTooBig = "packet-too-big",
     /// A route says so: prohibit.

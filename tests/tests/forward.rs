@@ -24,6 +24,10 @@
 //! `router_is_a_host`: a router's own address answers ping and TCP over an interface that Sidewinder
 //! has taken, from a host and from another router's kernel; SIDs answer ping.
 //!
+//! `a_small_link_behind_the_headend`: a link in the middle of the domain takes less than the others. Who
+//! sends too much learns from r1 how much of it is left, though the error that r1 gets, from Sidewinder
+//! or Linux, is about r1's own packet; so TCP gets through. C-046.
+//!
 //! `traceroute_shows_every_hop`: three Sidewinder routers each answer with Time Exceeded, from the
 //! address that the configuration names.
 
@@ -36,6 +40,8 @@ use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
 
 /// Enough TCP to run through every ring and buffer many thousand times.
 const MUCH: u32 = 300;
+/// MTU of a link that takes less than others.
+const SMALL: u32 = 1460;
 /// Enough to show that two kinds of router understand each other.
 const LITTLE: u32 = 200;
 
@@ -110,6 +116,27 @@ fn router_is_a_host() -> Outcome {
     }
     for sid in ["fc00:0:1:e::", "fc00:0:1:d6::", "fc00:0:2:e::", "fc00:0:3:e::"] {
         traffic::ping(chain.lab.node(h1), sid, 10)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_small_link_behind_the_headend() -> Outcome {
+    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("iperf3"), Tool("ping"), Tool("ethtool"));
+    let _turn = serial();
+    for middle in [Kind::Sidewinder, Kind::Linux] {
+        let chain = Chain::new([Kind::Sidewinder, middle, Kind::Sidewinder], Way::End)?;
+        let (h1, h2) = (chain.lab.node("h1"), chain.lab.node("h2"));
+        traffic::ping(h1, H2, 5)?;
+        for (router, interface) in [("r2", "east"), ("r3", "west")] {
+            chain.lab.node(router).ip(&format!("link set {interface} mtu {SMALL}"))?;
+        }
+        // One outer header and two segments, of which End leaves both in the packet.
+        let left = SMALL - 40 - 8 - 32;
+        let ping = format!("ping -6 -c 3 -i 0.2 -W 1 -M do -s {} {H2}", 1500 - 48);
+        let said = h1.run(&ping).unwrap_or_else(|error| format!("{error:#}"));
+        assert!(said.contains(&format!("mtu={left}")), "{middle:?}: {said}");
+        traffic::tcp(h1, h2, H2, LITTLE / 10, traffic::Way::Forth)?;
     }
     Ok(())
 }

@@ -86,11 +86,27 @@ impl SegmentList {
         self.overhead
     }
 
+    /// Source of the outer header.
+    pub fn source(&self) -> u128 {
+        ipv6::address_at(self.written(), ipv6::field::SOURCE)
+    }
+
+    /// The last segment.
+    pub fn last(&self) -> u128 {
+        let list = self.written().get(ipv6::HEADER_LEN + srh::FIXED_LEN..);
+        let last = list.and_then(|list| list.first_chunk());
+        last.map_or(self.first, |last| u128::from_be_bytes(*last))
+    }
+
+    /// What is written in front of packets.
+    fn written(&self) -> &[u8] {
+        self.headers.get(self.headers.len() - self.overhead..).unwrap_or(&[])
+    }
+
     /// Whether a packet begins with the list's headers: whether it was the one that was pushed.
     pub fn is_in_front_of(&self, packet: &[u8]) -> bool {
-        let unused = self.headers.len() - self.overhead;
-        let (own, theirs) = (self.headers.get(unused..), packet.get(..self.overhead));
-        let (Some(own), Some(theirs)) = (own, theirs) else { return false };
+        let own = self.written();
+        let Some(theirs) = packet.get(..self.overhead) else { return false };
         // What is filled in per packet, and the protocol of what is inside.
         let free = |at: usize| at < ipv6::field::NEXT_HEADER || at == self.protocol_at;
         own.iter().zip(theirs).enumerate().all(|(at, (own, theirs))| free(at) || own == theirs)

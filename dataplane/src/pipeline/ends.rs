@@ -61,6 +61,14 @@ impl Ends {
                 }
                 Some(Fate::Dropped(Reason::NeighborUnresolved))
             }
+            // Beside an answer of ours, which the host is to have.
+            Verdict::Punt(Punted::Host)
+                if packet.meta.reply.is_none() && icmp::relay::relay(packet, fib) =>
+            {
+                let now = self.now();
+                let allowed = self.errors.allows(fib.node.icmp_rate, now);
+                if allowed { None } else { Some(Fate::Dropped(Reason::OuterError)) }
+            }
             Verdict::Punt(punted) => Some(self.punt(packet, punted, punt)),
             Verdict::Drop(reason) => Some(Fate::Dropped(reason)),
             Verdict::Refuse(reason, parameter) => {

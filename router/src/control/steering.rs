@@ -30,6 +30,7 @@ pub struct Steering {
     /// What each has been told.
     told: Vec<Told>,
     ipv4: bool,
+    encapsulates: bool,
 }
 
 impl Steering {
@@ -61,7 +62,7 @@ impl Steering {
             })
             .collect::<anyhow::Result<_>>()?;
         let told = programs.iter().map(|_| Told::default()).collect();
-        let mut steering = Self { programs, _wires: wires, told, ipv4: false };
+        let mut steering = Self { programs, _wires: wires, told, ipv4: false, encapsulates: false };
         steering.follow(control)?;
         Ok(steering)
     }
@@ -71,6 +72,7 @@ impl Steering {
         let dirty = std::mem::take(&mut control.steer.dirty);
         let hosts = hosts(control);
         let ipv4 = control.ipv4_routes > 0;
+        let encapsulates = !control.policies.is_empty();
         let interfaces = &control.config.interfaces;
         let all_blocks =
             if interfaces.iter().any(is_external) { control.blocks() } else { BTreeSet::new() };
@@ -113,8 +115,12 @@ impl Steering {
             if ipv4 != self.ipv4 {
                 program.set_ipv4(ipv4)?;
             }
+            if encapsulates != self.encapsulates {
+                program.set_encapsulates(encapsulates)?;
+            }
         }
         self.ipv4 = ipv4;
+        self.encapsulates = encapsulates;
         Ok(())
     }
 }

@@ -8,7 +8,8 @@
 //     │
 //   destination ── multicast, link-local, broadcast ──────────────▶ kernel
 //     ├── own address of the host ────────────────────────────────▶ kernel
-//     │      (with a routing header, or with options that one may follow: ours, RFC 8754 4.3.2)
+//     │      (with a routing header, or with options that one may follow: ours, RFC 8754 4.3.2;
+//     │       and errors about what we have encapsulated, RFC 8754 5.4)
 //     ├── in a prefix that is left to the kernel ─────────────────▶ kernel
 //     ├── not steered, if only steered prefixes are ours ─────────▶ kernel
 //     └── everything else ── socket of this queue ────────────────▶ Sidewinder
@@ -17,6 +18,7 @@
 // The maps are filled by steer.rs, which repeats names and layouts.
 
 #include <linux/bpf.h>
+#include <linux/icmpv6.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -40,6 +42,7 @@ static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF
 #define ONLY_STEERED 2  // only what is ours in `steered6` or `steered4` is ours
 #define SOME_LEFT 4     // something in `steered6` or `steered4` is the kernel's
 #define ALL_FRAMES 8    // every frame is ours
+#define ENCAPSULATES 16 // we do, so errors about packets with a packet inside are ours
 
 // An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d.
 struct address {
@@ -109,13 +112,32 @@ static __always_inline int may_route(__u8 header)
 	return header == IPPROTO_ROUTING || header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS;
 }
 
+// Whether a packet is an ICMPv6 error about a packet from its destination that has, or may have
+// behind its segment list, another packet inside.
+static __always_inline int is_about_cargo(const struct ipv6hdr *ip, const void *end)
+{
+	const struct icmp6hdr *icmp = (void *)(ip + 1);
+	const struct ipv6hdr *outer = (void *)(icmp + 1);
+
+	if (ip->nexthdr != IPPROTO_ICMPV6 || (void *)(outer + 1) > end)
+		return 0;
+	if (icmp->icmp6_type >= ICMPV6_ECHO_REQUEST)
+		return 0;
+	for (int word = 0; word < 4; word++)
+		if (outer->saddr.s6_addr32[word] != ip->daddr.s6_addr32[word])
+			return 0;
+	return outer->nexthdr == IPPROTO_ROUTING || outer->nexthdr == IPPROTO_IPV6 ||
+	       outer->nexthdr == IPPROTO_IPIP;
+}
+
 // Whether a packet is ours by what the prefixes say of its destination.
 static __always_inline int is_ours(const __u8 *said, __u32 setting)
 {
 	return said ? *said : !(setting & ONLY_STEERED);
 }
 
-static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *ip, __u32 setting)
+static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *ip,
+				      const void *end, __u32 setting)
 {
 	struct address host;
 	const __u8 *destination = ip->daddr.s6_addr;
@@ -126,8 +148,13 @@ static __always_inline int steer_ipv6(struct xdp_md *ctx, const struct ipv6hdr *
 		return XDP_PASS;
 
 	__builtin_memcpy(host.bytes, destination, sizeof(host.bytes));
-	if (bpf_map_lookup_elem(&hosts, &host))
-		return may_route(ip->nexthdr) ? ours(ctx) : XDP_PASS;
+	if (bpf_map_lookup_elem(&hosts, &host)) {
+		if (may_route(ip->nexthdr))
+			return ours(ctx);
+		if (setting & ENCAPSULATES && is_about_cargo(ip, end))
+			return ours(ctx);
+		return XDP_PASS;
+	}
 
 	if (setting & (ONLY_STEERED | SOME_LEFT)) {
 		struct prefix6 prefix = {.length = 128};
@@ -193,7 +220,7 @@ int steer(struct xdp_md *ctx)
 	case be16(ETH_P_IPV6):
 		if (payload + sizeof(struct ipv6hdr) > end)
 			return XDP_PASS;
-		return steer_ipv6(ctx, payload, *setting);
+		return steer_ipv6(ctx, payload, end, *setting);
 	case be16(ETH_P_IP):
 		if (payload + sizeof(struct iphdr) > end)
 			return XDP_PASS;

@@ -25,6 +25,7 @@ const REDIRECT_IPV4: u32 = 1;
 const ONLY_STEERED: u32 = 2;
 const SOME_LEFT: u32 = 4;
 const ALL_FRAMES: u32 = 8;
+const ENCAPSULATES: u32 = 16;
 
 /// Which packets come to us, apart from what is always the kernel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -164,6 +165,17 @@ impl Steer {
     pub fn set_some_left(&mut self, some: bool) -> Result<(), Error> {
         let setting = self.loaded.setting & !SOME_LEFT;
         self.loaded.set(if some { setting | SOME_LEFT } else { setting })
+    }
+
+    /// Says whether packets are encapsulated here: where they are, ICMPv6 errors about packets with a
+    /// packet inside come to us.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`], which is not expected.
+    pub fn set_encapsulates(&mut self, some: bool) -> Result<(), Error> {
+        let setting = self.loaded.setting & !ENCAPSULATES;
+        self.loaded.set(if some { setting | ENCAPSULATES } else { setting })
     }
 
     /// Says whether IPv4 packets come to us. At first they do not.
