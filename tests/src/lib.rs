@@ -16,6 +16,7 @@ pub mod differential;
 pub mod frr;
 pub mod generator;
 pub mod lab;
+pub mod mesh;
 pub mod outcome;
 pub mod packet;
 pub mod skip;
