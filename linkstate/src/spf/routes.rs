@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::MAX_PATH_METRIC;
@@ -54,7 +55,7 @@ struct Slot {
 /// are looked up in the TED again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    places: HashMap<IpNet, u32>,
+    places: HashMap<IpNet, u32, RandomState>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// The places of a node's prefixes, by its number.

@@ -13,7 +13,8 @@ use crate::lab::Sidewinder;
 pub type Ways = BTreeMap<String, BTreeSet<String>>;
 
 /// What FRR selected of IS-IS and installed. A next hop by a link that is down stays among the
-/// installed ones (`fib`), but is no longer `active`: the kernel does not use it. With `metric`, each next hop has the path's.
+/// installed ones (`fib`), but is no longer `active`: the kernel does not use it. With `metric`, each
+/// next hop has the path's.
 pub fn of_frr(network: &Network, frr: &Frr, metric: bool) -> Result<Ways> {
     let routes = frr.json("show ipv6 route isis json")?;
     let routes = routes.as_object().context("an object of prefixes")?;
