@@ -1,12 +1,14 @@
-//! A second opinion on recorded feeds: ExaBGP's, where it is installed (`pip install exabgp`).
+//! A second opinion on recorded feeds: that of ExaBGP, which `scripts/exabgp` fetches.
 
 mod common;
 
+use std::path::Path;
 use std::process::Command;
 
 use common::{decoder, messages, read, shared};
 use serde_json::{Value, json};
 use sidewinder_linkstate::ted::{AdjacencySid, Event, NodeKey, SidStructure};
+use sidewinder_tests::exabgp::program;
 use sidewinder_tests::skip::Need;
 use sidewinder_tests::{needs, skip};
 
@@ -14,7 +16,8 @@ type Outcome = Result<(), String>;
 
 #[test]
 fn exabgp_says_the_same_of_every_announcement() -> Outcome {
-    needs!(Need::Tool("exabgp"));
+    needs!(Need::ExaBgp);
+    let program = program().ok_or("no ExaBGP")?;
     let mut recorded = messages(common::TRIANGLE);
     match shared("exabgp-qa-bgpls10-as12322.hex") {
         Ok(text) => recorded.extend(messages(&text)),
@@ -23,7 +26,7 @@ fn exabgp_says_the_same_of_every_announcement() -> Outcome {
     let mut compared = 0;
     for message in recorded {
         let (events, _) = read(&mut decoder(), &message);
-        let theirs = exabgp(&message)?;
+        let theirs = exabgp(&program, &message)?;
         let update = &theirs["neighbor"]["message"]["update"];
         let announced: Vec<_> = update["announce"]["bgp-ls bgp-ls"]
             .as_object()
@@ -43,9 +46,9 @@ fn exabgp_says_the_same_of_every_announcement() -> Outcome {
     Ok(())
 }
 
-fn exabgp(message: &[u8]) -> Result<Value, String> {
+fn exabgp(program: &Path, message: &[u8]) -> Result<Value, String> {
     let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
-    let output = Command::new("exabgp")
+    let output = Command::new(program)
         .args(["decode", "-f", "bgp-ls bgp-ls", &hex])
         .output()
         .map_err(|error| format!("cannot run exabgp: {error}"))?;

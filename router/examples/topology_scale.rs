@@ -30,6 +30,17 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Changes of each kind that are measured.
 const CHANGES: usize = 40;
 
+/// What is asked for with 10 000 nodes and 50 000 links.
+const TARGET_LOADED: Duration = Duration::from_secs(5);
+/// From a change that is told to the FIB.
+const TARGET_CHANGE: Duration = Duration::from_millis(20);
+
+/// A target beside what was measured.
+fn judge(what: &str, target: Duration, measured: Duration) {
+    let verdict = if measured < target { "held" } else { "MISSED" };
+    println!("  {verdict}: {what} {measured:.1?}, target {target:?}");
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "flood") {
@@ -81,6 +92,7 @@ async fn main() -> Result<()> {
          meanwhile, the longest {longest:?}",
         control.rib.count(Source::LinkState).0
     );
+    judge("loaded", TARGET_LOADED, took);
     println!("memory: {} MB more than before", resident().saturating_sub(before) / 1024);
 
     let mut chance = Chance::new(2);
@@ -125,6 +137,8 @@ async fn main() -> Result<()> {
             );
             let (_, [run, reconcile, publish]) = longest;
             println!("  the longest: paths {run:?}, FIB's changes {reconcile:?}, FIB {publish:?}");
+            judge("median", TARGET_CHANGE, median);
+            judge("longest", TARGET_CHANGE, *last);
         }
     }
     Ok(())

@@ -13,6 +13,7 @@
 pub mod chain;
 pub mod command;
 pub mod differential;
+pub mod exabgp;
 pub mod frr;
 pub mod generator;
 pub mod lab;

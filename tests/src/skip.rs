@@ -22,6 +22,8 @@ pub enum Need {
     Vm,
     /// FRR, in a root of its own.
     Frr,
+    /// ExaBGP, in an environment of its own or installed.
+    ExaBgp,
 }
 
 impl Need {
@@ -37,6 +39,7 @@ impl Need {
             Self::Sidewinder => sidewinder_binary().err(),
             Self::Vm => crate::vm::image::missing(),
             Self::Frr => crate::frr::missing(),
+            Self::ExaBgp => crate::exabgp::missing(),
             _ => None,
         }
     }

@@ -53,6 +53,20 @@ pub struct Update {
     pub routes: Vec<(IpNet, Option<Route>)>,
 }
 
+/// What routes are computed from: of all but the table, which is changed meanwhile.
+macro_rules! view {
+    ($spf:ident, $ted:ident) => {
+        routes::View {
+            ted: $ted,
+            instance: $spf.root_key.instance,
+            root: $spf.root,
+            topology: $spf.topology,
+            tree: &$spf.tree,
+            first_hops: &$spf.first_hops,
+        }
+    };
+}
+
 /// Paths from one node.
 #[derive(Debug, Clone)]
 pub struct Spf {
@@ -105,8 +119,7 @@ impl Spf {
 
     fn paths(&mut self, ted: &Ted) -> Update {
         self.tree = Tree::new(&self.graph, &self.first_hops, self.root);
-        let routes = self.table.all(&self.view(ted));
-        self.table.apply(&routes);
+        let routes = self.table.all(&view!(self, ted));
         Update { run: Run::Full, nodes: self.tree.reached(), routes }
     }
 
@@ -130,11 +143,10 @@ impl Spf {
             (Run::Incremental, nodes)
         };
         let mut nets = changes.prefixes.clone();
-        for &node in nodes.iter().chain(&changes.nodes) {
+        for &node in &changes.nodes {
             nets.extend(ted.prefixes_of(node).map(|prefix| prefix.descriptor.prefix));
         }
-        let routes = self.table.some(&self.view(ted), nets);
-        self.table.apply(&routes);
+        let routes = self.table.some(&view!(self, ted), nets, &nodes);
         Update { run, nodes: nodes.len(), routes }
     }
 
@@ -161,16 +173,5 @@ impl Spf {
     /// The route to exactly this prefix.
     pub fn route(&self, net: &IpNet) -> Option<&Route> {
         self.table.get(net)
-    }
-
-    fn view<'a>(&'a self, ted: &'a Ted) -> routes::View<'a> {
-        routes::View {
-            ted,
-            instance: self.root_key.instance,
-            root: self.root,
-            topology: self.topology,
-            tree: &self.tree,
-            first_hops: &self.first_hops,
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! Routes to prefixes and locators.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::MAX_PATH_METRIC;
@@ -34,90 +36,168 @@ pub(super) struct View<'a> {
     pub(super) first_hops: &'a FirstHops,
 }
 
+/// A node that has a prefix, and what that adds to the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    node: NodeId,
+    metric: u32,
+}
+
+/// A prefix, who has it, and the route to it.
+#[derive(Debug, Clone)]
+struct Slot {
+    net: IpNet,
+    ways: Vec<Way>,
+    route: Option<Route>,
+}
+
+/// All routes, and what they are computed from: where distances change, neither prefixes nor nodes
+/// are looked up in the TED again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    routes: HashMap<IpNet, Route>,
+    places: HashMap<IpNet, u32, RandomState>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// The places of a node's prefixes, by its number.
+    of_node: Vec<BTreeSet<u32>>,
 }
 
 impl Table {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&IpNet, &Route)> {
-        self.routes.iter()
+        self.slots.iter().filter_map(|slot| Some((&slot.net, slot.route.as_ref()?)))
     }
 
     pub(super) fn get(&self, net: &IpNet) -> Option<&Route> {
-        self.routes.get(net)
+        self.slots.get(*self.places.get(net)? as usize)?.route.as_ref()
     }
 
-    /// What has to change in all routes.
-    pub(super) fn all(&self, view: &View<'_>) -> Vec<(IpNet, Option<Route>)> {
+    /// Follows a change of everything. Says which routes are others now.
+    pub(super) fn all(&mut self, view: &View<'_>) -> Vec<(IpNet, Option<Route>)> {
         let gone = |net: &&IpNet| view.ted.having(net).next().is_none();
-        let nets = self.routes.keys().filter(gone).chain(view.ted.nets()).copied();
-        self.some(view, nets)
+        let gone: Vec<IpNet> = self.places.keys().filter(gone).copied().collect();
+        self.some(view, gone.into_iter().chain(view.ted.nets().copied()), &[])
     }
 
-    /// What has to change in the routes to these.
+    /// Follows a change of who has these prefixes, and of distance and first hops of these nodes.
+    /// Says which routes are others now.
     pub(super) fn some(
-        &self,
+        &mut self,
         view: &View<'_>,
         nets: impl IntoIterator<Item = IpNet>,
+        nodes: &[NodeId],
     ) -> Vec<(IpNet, Option<Route>)> {
-        let mut known: HashMap<Set, Arc<[FirstHop]>> = HashMap::new();
+        let mut concerned: Vec<u32> =
+            nets.into_iter().filter_map(|net| self.read(view, net)).collect();
+        for node in nodes {
+            concerned.extend(self.of_node.get(node.index()).into_iter().flatten());
+        }
+        concerned.sort_unstable();
+        concerned.dedup();
+        let mut known = HashMap::new();
         let mut changed = Vec::new();
-        for net in nets {
-            let best = view.best(&net);
-            let route = best.map(|(metric, set)| {
-                let hops = match known.get(&set) {
-                    Some(hops) => hops.clone(),
-                    None => {
-                        let hops = view.first_hops.resolve(&set);
-                        known.insert(set, hops.clone());
-                        hops
-                    }
-                };
-                Route { metric, hops }
-            });
-            if self.routes.get(&net) != route.as_ref() {
-                changed.push((net, route));
+        for place in concerned {
+            let Some(slot) = self.slots.get_mut(place as usize) else { continue };
+            let route = view.best(&slot.ways, &mut known);
+            if slot.route != route {
+                slot.route.clone_from(&route);
+                changed.push((slot.net, route));
+            }
+            if slot.ways.is_empty() {
+                self.places.remove(&slot.net);
+                self.free.push(place);
             }
         }
-        changed.sort_unstable_by_key(|(net, _)| *net);
+        changed.sort_unstable_by_key(|(net, _)| in_order(net));
         changed
     }
 
-    pub(super) fn apply(&mut self, changed: &[(IpNet, Option<Route>)]) {
-        for (net, route) in changed {
-            match route {
-                Some(route) => self.routes.insert(*net, route.clone()),
-                None => self.routes.remove(net),
-            };
+    /// Reads anew who has a prefix. Says its place; `None`: nobody has it or had it.
+    fn read(&mut self, view: &View<'_>, net: IpNet) -> Option<u32> {
+        let ways: Vec<Way> = view
+            .ted
+            .having(&net)
+            .filter_map(|prefix| Some(Way { node: prefix.node, metric: view.metric(prefix)? }))
+            .collect();
+        let place = match self.places.get(&net) {
+            Some(place) => *place,
+            None if ways.is_empty() => return None,
+            None => {
+                let slot = Slot { net, ways: Vec::new(), route: None };
+                let place = match self.free.pop() {
+                    Some(place) => {
+                        *self.slots.get_mut(place as usize)? = slot;
+                        place
+                    }
+                    None => {
+                        self.slots.push(slot);
+                        u32::try_from(self.slots.len() - 1).ok()?
+                    }
+                };
+                self.places.insert(net, place);
+                place
+            }
+        };
+        let slot = self.slots.get_mut(place as usize)?;
+        let before = std::mem::replace(&mut slot.ways, ways);
+        for way in before {
+            if let Some(places) = self.of_node.get_mut(way.node.index()) {
+                places.remove(&place);
+            }
         }
+        for way in &slot.ways {
+            let node = way.node.index();
+            if self.of_node.len() <= node {
+                self.of_node.resize_with(node + 1, BTreeSet::new);
+            }
+            self.of_node[node].insert(place);
+        }
+        Some(place)
     }
 }
 
+/// The order of prefixes, quicker than comparing them.
+fn in_order(net: &IpNet) -> (bool, u128, u8) {
+    match net {
+        IpNet::V4(net) => (false, u128::from(u32::from(net.network())), net.prefix_len()),
+        IpNet::V6(net) => (true, u128::from(net.network()), net.prefix_len()),
+    }
+}
+
+/// First hops by the set of them.
+type Known = HashMap<Set, Arc<[FirstHop]>>;
+
 impl View<'_> {
-    /// Metric and first hops of the best way to a prefix; of all who have it, at the same metric.
-    /// What we have ourselves needs no way.
-    fn best(&self, net: &IpNet) -> Option<(u32, Set)> {
-        let mut best: Option<(u32, Set)> = None;
-        for prefix in self.ted.having(net) {
-            let Some(metric) = self.metric(prefix) else { continue };
-            if Some(prefix.node) == self.root {
+    /// The best way to a prefix, and the first hops of all who have it at the same metric. What we
+    /// have ourselves needs no way.
+    fn best(&self, ways: &[Way], known: &mut Known) -> Option<Route> {
+        let mut best: Option<(u32, Cow<'_, [u64]>)> = None;
+        for way in ways {
+            if Some(way.node) == self.root {
                 return None;
             }
-            let Some(distance) = self.tree.distance(prefix.node) else { continue };
-            let sum = distance.saturating_add(metric);
-            let set = self.tree.hops(prefix.node);
+            let Some(distance) = self.tree.distance(way.node) else { continue };
+            let sum = distance.saturating_add(way.metric);
+            let set = self.tree.hops(way.node);
             match &mut best {
                 _ if sum > MAX_PATH_METRIC => {}
-                Some((known, _)) if *known < sum => {}
-                Some((known, all)) if *known == sum => {
-                    all.iter_mut().zip(set).for_each(|(word, more)| *word |= more);
+                Some((least, _)) if *least < sum => {}
+                Some((least, all)) if *least == sum => {
+                    all.to_mut().iter_mut().zip(set).for_each(|(word, more)| *word |= more);
                 }
-                best => *best = Some((sum, set.into())),
+                best => *best = Some((sum, Cow::Borrowed(set))),
             }
         }
         // A way without a first hop leads nowhere: to a prefix of a pseudonode, say.
-        best.filter(|(_, set)| set.iter().any(|&word| word != 0))
+        let (metric, set) = best.filter(|(_, set)| set.iter().any(|&word| word != 0))?;
+        let hops = match known.get(&*set) {
+            Some(hops) => Arc::clone(hops),
+            None => {
+                let hops = self.first_hops.resolve(&set);
+                known.insert((&*set).into(), Arc::clone(&hops));
+                hops
+            }
+        };
+        Some(Route { metric, hops })
     }
 
     /// What the prefix adds to the path; `None` if it is not for shortest paths in our topology.

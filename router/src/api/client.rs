@@ -5,13 +5,22 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
+use serde::de::DeserializeOwned;
+
+use serde_json::Value;
 
 use super::{Request, Response};
 
 /// Asks the daemon behind a control socket, and waits for its answer.
-pub fn request(socket: &Path, request: &Request) -> anyhow::Result<serde_json::Value> {
+pub fn request(socket: &Path, request: &Request) -> anyhow::Result<Value> {
     let mut answers = Answers::ask(socket, request)?;
     answers.receive()?.context("the daemon hung up")
+}
+
+/// The same, where the answer is a list, which may be a long one.
+pub fn list<T: DeserializeOwned>(socket: &Path, request: &Request) -> anyhow::Result<Vec<T>> {
+    let mut answers = Answers::ask(socket, request)?;
+    answers.read()?.context("the daemon hung up")
 }
 
 /// The answers to a request, one after the other.
@@ -46,12 +55,16 @@ impl Answers {
     }
 
     /// The next answer. `None`: the daemon hung up.
-    pub fn receive(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
+    pub fn receive(&mut self) -> anyhow::Result<Option<Value>> {
+        self.read()
+    }
+
+    fn read<D: DeserializeOwned + Default>(&mut self) -> anyhow::Result<Option<D>> {
         let mut answer = String::new();
         if self.stream.read_line(&mut answer).context("the daemon hung up")? == 0 {
             return Ok(None);
         }
-        let response: Response =
+        let response: Response<D> =
             serde_json::from_str(&answer).context("the daemon's answer makes no sense")?;
         match response {
             Response { ok: true, data, .. } => Ok(Some(data.unwrap_or_default())),

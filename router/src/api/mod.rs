@@ -32,6 +32,7 @@ use crate::source::link_state::Format;
 
 pub mod client;
 pub mod metrics;
+pub mod routes;
 pub mod show;
 pub mod trace;
 
@@ -100,12 +101,12 @@ pub struct Command {
 
 /// What a daemon answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Response {
+pub struct Response<D = serde_json::Value> {
     /// Whether the request was carried out.
     pub ok: bool,
     /// What was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<serde_json::Value>,
+    pub data: Option<D>,
     /// Why it was not carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -146,8 +147,12 @@ impl Drop for Server {
     }
 }
 
-/// Listens on a control socket. Requests go to `commands`.
-pub fn serve(path: &Path, commands: mpsc::Sender<Command>) -> anyhow::Result<Server> {
+/// Listens on a control socket. Requests go to `commands`, and those for routes to `routes`.
+pub fn serve(
+    path: &Path,
+    commands: mpsc::Sender<Command>,
+    routes: mpsc::Sender<routes::Wanted>,
+) -> anyhow::Result<Server> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -178,7 +183,9 @@ pub fn serve(path: &Path, commands: mpsc::Sender<Command>) -> anyhow::Result<Ser
     tokio::spawn(async move {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(converse(stream, commands.clone()))),
+                Ok((stream, _)) => {
+                    drop(tokio::spawn(converse(stream, commands.clone(), routes.clone())));
+                }
                 // Too many open files, most likely: some will be closed.
                 Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
             }
@@ -188,7 +195,11 @@ pub fn serve(path: &Path, commands: mpsc::Sender<Command>) -> anyhow::Result<Ser
 }
 
 /// Answers one client's requests until it hangs up.
-async fn converse(stream: UnixStream, commands: mpsc::Sender<Command>) {
+async fn converse(
+    stream: UnixStream,
+    commands: mpsc::Sender<Command>,
+    routes: mpsc::Sender<routes::Wanted>,
+) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -200,6 +211,12 @@ async fn converse(stream: UnixStream, commands: mpsc::Sender<Command>) {
         }
         let request = serde_json::from_str(&line).map_err(|error| format!("bad request: {error}"));
         let answer = match request {
+            Ok(Request::Show { what: What::Routes }) => {
+                match routes::tell(&mut writer, &routes).await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            }
             Ok(Request::Trace(ask)) => match listen(ask, &commands).await {
                 Ok(tracing) => return follow(tracing, reader, writer).await,
                 Err(error) => Err(error),

@@ -13,7 +13,7 @@ use sidewinder_dataplane::verdict::Reason;
 
 use super::What;
 use crate::control::daemon::Daemon;
-use crate::control::rib::{self, Key, Standing, Target};
+use crate::control::rib::{self, Key};
 use crate::control::{Control, InstalledPolicy};
 use crate::source::static_;
 
@@ -179,47 +179,6 @@ impl From<sidewinder_config::Structure> for Structure {
     }
 }
 
-/// A route.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Route {
-    /// Its table.
-    pub table: String,
-    /// Its prefix.
-    pub prefix: String,
-    /// Where it leads.
-    pub target: String,
-    /// Who says so.
-    pub source: String,
-    /// Administrative distance.
-    pub distance: u8,
-    /// Cost in the source's terms.
-    pub metric: u32,
-    /// Seconds since the source said so.
-    pub age: u64,
-    /// Whether the source has gone since, and this is kept for a while.
-    pub stale: bool,
-    /// Whether workers use it.
-    pub installed: bool,
-    /// Why they use it, or do not: `best`, `left-to-kernel`, `next-hop-unresolved`,
-    /// `interface-unknown`, `policy-unknown`, `policy-unresolved`, `worse-distance`, `worse-metric`
-    /// or `worse-source`.
-    pub standing: String,
-    /// Why it is left to the kernel.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_to_kernel: Option<Left>,
-}
-
-/// Why a route is left to the kernel.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Left {
-    /// In a word.
-    pub reason: String,
-    /// In a sentence.
-    pub why: String,
-}
-
 /// A source of routes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -309,7 +268,7 @@ pub fn show(daemon: &Daemon, what: What) -> anyhow::Result<serde_json::Value> {
         What::Interfaces => serde_json::to_value(interfaces(daemon))?,
         What::Workers => serde_json::to_value(workers(daemon))?,
         What::Sids => serde_json::to_value(sids(daemon))?,
-        What::Routes => serde_json::to_value(routes(daemon))?,
+        What::Routes => anyhow::bail!("routes are asked for piece by piece"),
         What::Policies => serde_json::to_value(policies(daemon))?,
         What::Neighbors => serde_json::to_value(neighbors(daemon))?,
         What::Sources => serde_json::to_value(sources(daemon))?,
@@ -449,38 +408,6 @@ fn interface_of(behavior: &Behavior) -> Option<String> {
         .and_then(|hop| hop.interface)
         .map(|name| name.to_string())
         .or_else(|| static_::interface(behavior).map(Into::into))
-}
-
-/// Every route of every source.
-pub fn routes(daemon: &Daemon) -> Vec<Route> {
-    let control = &daemon.control;
-    let mut shown = Vec::new();
-    for (key, opinions) in control.rib.iter() {
-        let Some(best) = opinions.first().copied() else { continue };
-        for (place, (source, route)) in opinions.into_iter().enumerate() {
-            let standing = control.standing(&key, place, (source, route), best);
-            let opinion = &route.opinion;
-            shown.push(Route {
-                table: sidewinder_config::Table(key.table).to_string(),
-                prefix: key.prefix.to_string(),
-                target: opinion.target.to_string(),
-                source: source.name().into(),
-                distance: opinion.distance,
-                metric: opinion.metric,
-                age: route.since.elapsed().as_secs(),
-                stale: route.stale,
-                installed: standing == Standing::Best,
-                standing: standing.name().into(),
-                left_to_kernel: match &opinion.target {
-                    Target::Kernel(why) => {
-                        Some(Left { reason: why.name().into(), why: why.to_string() })
-                    }
-                    _ => None,
-                },
-            });
-        }
-    }
-    shown
 }
 
 /// The sources that are asked for, or that have something to say.

@@ -9,9 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::table::{Table, grouped};
-use crate::api::show::{
-    Drops, Interface, List, Neighbor, Policy, Route, Sid, Source, Structure, Worker,
-};
+use crate::api::routes::Route;
+use crate::api::show::{Drops, Interface, List, Neighbor, Policy, Sid, Source, Structure, Worker};
 use crate::api::{Request, What, client};
 use crate::source::link_state::{Format, Topology};
 
@@ -61,6 +60,15 @@ pub fn show(socket: &Path, what: What, output: &Output) -> anyhow::Result<()> {
             picture
         }
         Output { translate: Some(_), .. } => iproute2(&parse::<Sid>(ask(Request::Show { what })?)?),
+        // May be very many.
+        Output { json, .. } if what == What::Routes => {
+            let found: Vec<Route> = client::list(socket, &Request::Show { what })?;
+            if *json {
+                serde_json::to_string_pretty(&found)? + "\n"
+            } else {
+                routes(&found).to_string()
+            }
+        }
         Output { json: true, .. } => format!("{:#}\n", ask(Request::Show { what })?),
         _ => tabulate(what, ask(Request::Show { what })?)?,
     };

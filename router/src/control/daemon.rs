@@ -55,6 +55,7 @@ pub struct Daemon {
     solicited: BTreeMap<(u32, IpAddr), Instant>,
     wanted: BTreeSet<(u32, IpAddr)>,
     commands: mpsc::Receiver<Command>,
+    routes_wanted: mpsc::Receiver<api::routes::Wanted>,
     tracing: Tracing,
     /// The control socket's file goes with it.
     _server: api::Server,
@@ -138,8 +139,9 @@ impl Daemon {
         let mut steering = Steering::attach(&mut control)?;
         // Before any packet is taken from the kernel: these fail where another daemon runs.
         let (sender, commands) = mpsc::channel(16);
+        let (wanted, routes_wanted) = mpsc::channel(16);
         let router = &control.config.router;
-        let server = api::serve(&router.socket, sender.clone())?;
+        let server = api::serve(&router.socket, sender.clone(), wanted)?;
         if let Some(address) = router.metrics {
             Metrics::serve(address, sender).await?;
         }
@@ -158,6 +160,7 @@ impl Daemon {
             solicited: BTreeMap::new(),
             wanted: BTreeSet::new(),
             commands,
+            routes_wanted,
             tracing: Tracing::default(),
             _server: server,
         };
@@ -206,6 +209,9 @@ impl Daemon {
                     self.settle().await;
                 }
                 Some(command) = self.commands.recv() => self.answer(command).await,
+                Some(wanted) = self.routes_wanted.recv() => {
+                    api::routes::answer(&self.control, wanted);
+                }
                 wishes = self.wishes.next() => self.solicit(&wishes),
                 _ = retry.tick() => self.retry(),
                 () = self.tracing.tick() => if self.tracing.look(&self.control) {
@@ -315,7 +321,7 @@ impl Daemon {
         let before = mirrored(&self.control.config);
         let difference = self.control.configure(config, self.kernel.view());
         if before != mirrored(&self.control.config) {
-            self.mirror_anew()?;
+            self.mirror_anew();
         }
         self.link_state.run(&mut self.control);
         self.control.reconcile();
@@ -324,9 +330,13 @@ impl Daemon {
     }
 
     /// The kernel as a source was turned on or off, or reads its routes in another way now.
-    fn mirror_anew(&mut self) -> anyhow::Result<()> {
+    fn mirror_anew(&mut self) {
         let said = self.control.config.sources.kernel.clone();
-        self.kernel.follow_routes(said.is_some())?;
+        // The file is in force already. The kernel is asked again until it answers, and then tells
+        // everything.
+        if let Err(error) = self.kernel.follow_routes(said.is_some()) {
+            warn!("the kernel's routes cannot be followed: {error}; trying again");
+        }
         match said {
             Some(said) => {
                 self.mirror = Some(Mirror::new(&said, &tun_name(), &self.control));
@@ -338,7 +348,6 @@ impl Daemon {
                 self.control.reconcile();
             }
         }
-        Ok(())
     }
 
     /// Has the kernel look for neighbours that packets were for.

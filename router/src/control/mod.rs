@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use ipnet::{IpNet, Ipv6Net};
 use sidewinder_config::{Config, Policy};
 use sidewinder_dataplane::fib::entry::{PolicyId, PortIndex, SidId, TableIndex};
@@ -72,7 +73,7 @@ pub struct Control {
     pub configured: Instant,
     workers: usize,
     tables: BTreeMap<u32, TableIndex>,
-    routes: HashMap<Key, InstalledRoute>,
+    routes: HashMap<Key, InstalledRoute, RandomState>,
     /// Routes that are the best, by source.
     installed: [usize; Source::ALL.len()],
     /// Routes that are a reason to take IPv4 from the kernel.
@@ -142,7 +143,7 @@ impl Control {
             configured: Instant::now(),
             workers,
             tables: BTreeMap::new(),
-            routes: HashMap::new(),
+            routes: HashMap::default(),
             installed: Default::default(),
             ipv4_routes: 0,
             on_link: BTreeMap::new(),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use sidewinder_dataplane::fib::Change;
 use sidewinder_dataplane::fib::entry::{AdjacencyId, GroupId, PortIndex};
 use sidewinder_dataplane::fib::nexthop::{Adjacency, Group, Health, State};
@@ -53,7 +54,7 @@ pub struct NextHops {
     health: Arc<Health>,
     adjacencies: HashMap<(PortIndex, IpAddr), Used>,
     adjacency_ids: Ids,
-    groups: HashMap<Members, Used>,
+    groups: HashMap<Members, Used, RandomState>,
     members: HashMap<GroupId, Members>,
     group_ids: Ids,
     written: HashMap<AdjacencyId, Adjacency>,
@@ -68,7 +69,7 @@ impl NextHops {
             health,
             adjacencies: HashMap::new(),
             adjacency_ids: Ids::default(),
-            groups: HashMap::new(),
+            groups: HashMap::default(),
             members: HashMap::new(),
             group_ids: Ids::default(),
             written: HashMap::new(),

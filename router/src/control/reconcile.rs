@@ -184,10 +184,12 @@ impl Control {
             stage(&mut self.writer, table, &key, entry);
         }
         let Some(old) = old else { return };
-        let now = self.routes.get(&key).map_or(&[][..], |route| &route.floats);
-        let gone: Vec<_> =
-            old.floats.iter().filter(|address| !now.contains(address)).copied().collect();
-        self.trackers.remove(&key, &gone);
+        if !old.floats.is_empty() {
+            let now = self.routes.get(&key).map_or(&[][..], |route| &route.floats);
+            let gone: Vec<_> =
+                old.floats.iter().filter(|address| !now.contains(address)).copied().collect();
+            self.trackers.remove(&key, &gone);
+        }
         self.installed[old.source as usize] -= 1;
         self.ipv4_routes -= usize::from(old.wants_ipv4);
         match old.held {

@@ -18,7 +18,9 @@ use crate::command::{self, PATIENCE};
 use crate::lab::Netns;
 use crate::lab::netns::Background;
 
+pub mod feed;
 pub mod isis;
+pub mod ways;
 
 const ROUTER: &str = include_str!("router.sh");
 
@@ -69,7 +71,6 @@ impl Frr {
         }
         let etc = state.path().join("etc").join(name);
         fs::create_dir(&etc)?;
-        fs::write(etc.join("frr.conf"), config)?;
         fs::write(etc.join("vtysh.conf"), "")?;
         fs::write(state.path().join("router.sh"), ROUTER)?;
         let mut command = Command::new("setpriv");
@@ -85,8 +86,32 @@ impl Frr {
             _daemons: daemons,
         };
         frr.wait_for_sockets()?;
-        frr.run(&["-f", &format!("/etc/frr/{name}/frr.conf")])?;
+        frr.wait_for_zebra()?;
+        frr.configure(config)?;
         Ok(frr)
+    }
+
+    /// Gives the daemons more lines of configuration.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        fs::write(self.state.path().join("etc").join(&self.name).join("frr.conf"), lines)?;
+        self.run(&["-f", &format!("/etc/frr/{}/frr.conf", self.name)]).map(drop)
+    }
+
+    /// bgpd refuses to tell the topology before it has found zebra, by which isisd gives it that; and
+    /// when it is asked again, it takes the line and tells nothing.
+    fn wait_for_zebra(&self) -> Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let clients = self.vtysh(&["show zebra client summary"])?;
+            let Some(daemon) = ["static", "isis", "bgp"].into_iter().find(|d| !clients.contains(d))
+            else {
+                return Ok(());
+            };
+            if Instant::now() > deadline {
+                bail!("{daemon}d of {} does not find zebra:\n{clients}", self.name);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn wait_for_sockets(&self) -> Result<()> {

@@ -20,9 +20,19 @@ if [ $# -gt 0 ]; then
 fi
 mkdir -p "$root/run/frr/$name"
 chown -R 990:990 "$root/run/frr" "$root/var/log/frr"
-for daemon in mgmtd zebra staticd isisd bgpd; do
-    # What they print goes to a file: they would keep a pipe open for ever.
-    chroot "$root" "/usr/lib/frr/$daemon" -N "$name" --log "file:/var/log/frr/$name-$daemon.log" \
-        </dev/null >"$root/var/log/frr/$name-$daemon.out" 2>&1 &
+
+# What they print goes to a file: they would keep a pipe open for ever.
+start() {
+    chroot "$root" "/usr/lib/frr/$1" -N "$name" --log "file:/var/log/frr/$name-$1.log" \
+        </dev/null >"$root/var/log/frr/$name-$1.out" 2>&1 &
+}
+start mgmtd
+start zebra
+# A daemon that does not find zebra at its start tries again after ten seconds only.
+while [ ! -S "$root/run/frr/$name/zserv.api" ]; do
+    sleep 0.05
+done
+for daemon in staticd isisd bgpd; do
+    start "$daemon"
 done
 wait

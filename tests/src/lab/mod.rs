@@ -5,6 +5,7 @@ pub mod linux;
 pub mod load;
 pub mod netns;
 pub mod star;
+pub mod stream;
 pub mod traffic;
 pub mod wire;
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -66,13 +67,18 @@ pub struct Route {
 /// What a source says, as a whole.
 pub type Routes = BTreeMap<Key, Opinion>;
 
-/// Routes of one source, by prefix and metric.
+/// Routes of one source, by prefix and metric; of a source with one opinion on a prefix, [`ONLY`].
 type Said = BTreeMap<(Key, u32), Route>;
+
+/// In the place of the metric where a source has one opinion: that another has another metric does
+/// not move it.
+const ONLY: u32 = 0;
 
 /// All opinions, and the prefixes whose best one may have changed.
 ///
 /// A source has one opinion on a prefix ([`announce`](Self::announce)), or, like the kernel, one
-/// for each metric ([`announce_beside`](Self::announce_beside)), of which the lowest counts.
+/// for each metric ([`announce_beside`](Self::announce_beside)), of which the lowest counts; none
+/// does both.
 #[derive(Debug)]
 pub struct Rib {
     said: [Said; Source::ALL.len()],
@@ -119,20 +125,17 @@ impl Rib {
     /// Notes a source's one opinion on a prefix, which replaces what it said of it before. An
     /// opinion that was said before is not stale any more.
     pub fn announce(&mut self, source: Source, key: Key, opinion: Opinion, now: Instant) {
-        let others: Vec<u32> = self
-            .of(source, &key)
-            .map(|route| route.opinion.metric)
-            .filter(|metric| *metric != opinion.metric)
-            .collect();
-        for metric in others {
-            self.withdraw_metric(source, key, metric);
-        }
-        self.announce_beside(source, key, opinion, now);
+        self.note(source, (key, ONLY), opinion, now);
     }
 
     /// Notes an opinion beside those with other metrics that the source has on the prefix.
     pub fn announce_beside(&mut self, source: Source, key: Key, opinion: Opinion, now: Instant) {
-        match self.said[source as usize].entry((key, opinion.metric)) {
+        self.note(source, (key, opinion.metric), opinion, now);
+    }
+
+    fn note(&mut self, source: Source, place: (Key, u32), opinion: Opinion, now: Instant) {
+        let key = place.0;
+        match self.said[source as usize].entry(place) {
             btree_map::Entry::Occupied(mut found) => {
                 let route = found.get_mut();
                 if std::mem::take(&mut route.stale) {
@@ -154,7 +157,8 @@ impl Rib {
 
     /// Removes what a source said of a prefix.
     pub fn withdraw(&mut self, source: Source, key: Key) {
-        let metrics: Vec<u32> = self.of(source, &key).map(|route| route.opinion.metric).collect();
+        let said = self.said[source as usize].range((key, 0)..=(key, u32::MAX));
+        let metrics: Vec<u32> = said.map(|((_, metric), _)| *metric).collect();
         for metric in metrics {
             self.withdraw_metric(source, key, metric);
         }
@@ -192,15 +196,13 @@ impl Rib {
         if self.stale[source as usize] == 0 {
             return Vec::new();
         }
-        let stale: Vec<(Key, u32)> = self.said[source as usize]
-            .iter()
-            .filter(|(_, route)| route.stale)
-            .map(|(place, _)| *place)
-            .collect();
-        for (key, metric) in &stale {
-            self.withdraw_metric(source, *key, *metric);
+        let said = self.said[source as usize].iter().filter(|(_, route)| route.stale);
+        let stale: Vec<_> =
+            said.map(|((key, place), route)| (*key, *place, route.opinion.metric)).collect();
+        for (key, place, _) in &stale {
+            self.withdraw_metric(source, *key, *place);
         }
-        stale
+        stale.into_iter().map(|(key, _, metric)| (key, metric)).collect()
     }
 
     /// How many routes a source has, and how many of them are stale.
@@ -218,13 +220,24 @@ impl Rib {
         self.said[source as usize].get(&(*key, metric))
     }
 
+    /// What a source says of a prefix, with the lowest metric.
+    fn first_of(&self, source: Source, key: &Key) -> Option<&Route> {
+        let said = &self.said[source as usize];
+        match source {
+            _ if said.is_empty() => None,
+            Source::Kernel => self.of(source, key).next(),
+            // The others have one opinion: that is found quicker.
+            _ => said.get(&(*key, ONLY)),
+        }
+    }
+
     /// The opinion that wins. Within a source the metric decides (the kernel's own choice among
     /// its routes is followed so, whoever made them); between sources distance, metric, and the
     /// order of [`Source`].
     pub fn best(&self, key: &Key) -> Option<(Source, &Route)> {
         Source::ALL
             .into_iter()
-            .filter_map(|source| Some((source, self.of(source, key).next()?)))
+            .filter_map(|source| Some((source, self.first_of(source, key)?)))
             .min_by_key(|(source, route)| (route.opinion.distance, route.opinion.metric, *source))
     }
 
@@ -270,13 +283,20 @@ impl Rib {
 
     /// Every prefix in order, with every opinion on it, the winner first.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Vec<(Source, &Route)>)> {
+        self.behind(None)
+    }
+
+    /// The same of the prefixes that come behind one.
+    pub fn behind(&self, key: Option<Key>) -> impl Iterator<Item = (Key, Vec<(Source, &Route)>)> {
+        let begin = key.map_or(Bound::Unbounded, |key| Bound::Excluded((key, u32::MAX)));
+        let range = (begin, Bound::Unbounded);
         let mut sources: Vec<_> = Source::ALL
             .into_iter()
-            .map(|source| (source, self.said[source as usize].iter().peekable()))
+            .map(|source| (source, self.said[source as usize].range(range).peekable()))
             .collect();
         std::iter::from_fn(move || {
             let next = |routes: &mut std::iter::Peekable<
-                btree_map::Iter<'_, (Key, u32), Route>,
+                btree_map::Range<'_, (Key, u32), Route>,
             >| { routes.peek().map(|((key, _), _)| *key) };
             let key = sources.iter_mut().filter_map(|(_, routes)| next(routes)).min()?;
             let mut opinions = Vec::new();

@@ -54,6 +54,9 @@ pub fn sid(
         Action::EndDt6 => Behavior::EndDt6 { table: table()? },
         Action::EndDt4 => Behavior::EndDt4 { table: table()? },
         Action::EndDt46 => Behavior::EndDt46 { table: table()? },
+        Action::EndDx2 if local.oif != 0 => {
+            Behavior::EndDx2 { interface: translator.served(local.oif)?.to_string() }
+        }
         Action::EndB6Encaps => return Err(LeftToKernel::OwnSegments),
         Action::EndDx2
         | Action::EndB6

@@ -232,7 +232,7 @@ impl Mirror {
             Way::Object(object) => Some(*object),
             Way::Legs(_) => None,
         };
-        self.objects.point(id, object);
+        self.objects.point_with(id, object, route.mtu);
         let target = if route.selective {
             self.several.insert(id);
             Target::Kernel(LeftToKernel::Selective)
@@ -299,7 +299,7 @@ impl Mirror {
             protocol: 0,
             kind: RouteType::Unicast,
             selective: false,
-            mtu: None,
+            mtu: self.objects.mtu_of(&(key, metric)),
             way: Way::Object(self.objects.of(&(key, metric)).unwrap_or(changed)),
         };
         let target = self.translate(&key, &route, view, control);

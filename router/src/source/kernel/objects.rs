@@ -29,6 +29,8 @@ pub struct Objects {
     users: HashMap<u32, HashSet<Id>>,
     /// The object that a route points to.
     used: HashMap<Id, u32>,
+    /// Path MTUs of their own, of routes that point to one.
+    mtus: HashMap<Id, u32>,
     /// Those that were told since the last [`forget`](Self::forget).
     told: HashSet<u32>,
 }
@@ -91,8 +93,17 @@ impl Objects {
         }
     }
 
+    /// Notes where a route points to, and its own path MTU; `None`: to no object.
+    pub fn point_with(&mut self, route: Id, object: Option<u32>, mtu: Option<u32>) {
+        self.point(route, object);
+        if let (Some(_), Some(mtu)) = (object, mtu) {
+            self.mtus.insert(route, mtu);
+        }
+    }
+
     /// Notes where a route points to; `None`: to no object.
     pub fn point(&mut self, route: Id, object: Option<u32>) {
+        self.mtus.remove(&route);
         let before = match object {
             Some(object) => self.used.insert(route, object),
             // Most tables have no objects.
@@ -118,6 +129,11 @@ impl Objects {
     /// The object that a route points to.
     pub fn of(&self, route: &Id) -> Option<u32> {
         self.used.get(route).copied()
+    }
+
+    /// The path MTU of a route that points to an object, if it has one of its own.
+    pub fn mtu_of(&self, route: &Id) -> Option<u32> {
+        self.mtus.get(route).copied()
     }
 
     /// What an object comes to.

@@ -6,6 +6,7 @@ use super::*;
 use crate::control::rib::Standing;
 use crate::control::tests::{config, view};
 use crate::kernel::Kernel;
+use crate::kernel::lwtunnel::{Action, Encap, Local};
 use crate::kernel::route::{Leg, Object};
 use crate::kernel::tests::captured;
 use crate::kernel::tests::namespace::{PATIENCE, Peer, in_namespace, ip, ip_batch};
@@ -143,7 +144,7 @@ fn a_changed_object_is_no_route() {
         let leg = Leg { link: 3, gateway: Some(gateway.parse().unwrap()), weight: 1, encap: None };
         Event::Route(RouteMessage::Object(10, Object::Leg(leg)))
     };
-    let route = |prefix: &str, place| {
+    let route_with = |mtu, prefix: &str, place| {
         let route = Route {
             table: Key::MAIN,
             prefix: prefix.parse().unwrap(),
@@ -151,11 +152,12 @@ fn a_changed_object_is_no_route() {
             protocol: 3,
             kind: RouteType::Unicast,
             selective: false,
-            mtu: Some(1400),
+            mtu,
             way: Way::Object(10),
         };
         Event::Route(RouteMessage::Route(route, place))
     };
+    let route = |prefix: &str, place| route_with(Some(1400), prefix, place);
     let (stays, goes) = ("2001:db8:b1::/48", "2001:db8:b2::/48");
     let before = [object("fe80::2"), route(stays, Place::Alone), route(goes, Place::Alone)];
     mirror.follow(&before, &view, &mut control);
@@ -171,6 +173,50 @@ fn a_changed_object_is_no_route() {
     assert_eq!(said(&control, stays), left);
     assert_eq!(said(&control, goes), [""; 0]);
     assert!(mirror.several.is_empty());
+    // Nor does another object take its MTU away; that it is told without one does.
+    mirror.follow(&[object("fe80::4")], &view, &mut control);
+    assert_eq!(said(&control, stays), left);
+    mirror.follow(&[route_with(None, stays, Place::Alone)], &view, &mut control);
+    assert_eq!(said(&control, stays), ["via fe80::4 dev e0 distance 0 metric 1024"]);
+    mirror.follow(&[object("fe80::5")], &view, &mut control);
+    assert_eq!(said(&control, stays), ["via fe80::5 dev e0 distance 0 metric 1024"]);
+}
+
+/// Frames leave by an interface of ours, or it is the kernel's to send them.
+#[test]
+fn frames_leave_by_our_interfaces() {
+    let (mut mirror, view, mut control) = router(SOURCE);
+    for (oif, what) in [(3, "sid End.DX2"), (2, "kernel (interface-not-served)")] {
+        let local = Local {
+            action: Action::EndDx2,
+            segs: Vec::new(),
+            table: None,
+            nh4: None,
+            nh6: None,
+            iif: 0,
+            oif,
+            counters: false,
+            flavors: 0,
+            csid_bits: (32, 16),
+            unknown: false,
+        };
+        let encap = Some(Encap::Local(Box::new(local)));
+        let route = Route {
+            table: Key::MAIN,
+            prefix: "fc00:0:1:d2::/128".parse().unwrap(),
+            metric: 1024,
+            protocol: 3,
+            kind: RouteType::Unicast,
+            selective: false,
+            mtu: None,
+            way: Way::Legs(vec![Leg { link: 3, gateway: None, weight: 1, encap }]),
+        };
+        let event = Event::Route(RouteMessage::Route(route, Place::Alone));
+        mirror.follow(&[event], &view, &mut control);
+        control.reconcile();
+        let expected = format!("{what} distance 0 metric 1024");
+        assert_eq!(said(&control, "fc00:0:1:d2::/128"), [expected]);
+    }
 }
 
 /// Of several routes with the same prefix and metric, the first in the list counts, and when one

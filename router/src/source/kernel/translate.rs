@@ -122,7 +122,7 @@ impl Translator<'_> {
     }
 
     /// Our name of a link that packets can leave by.
-    fn served(&self, link: u32) -> Result<Arc<str>, LeftToKernel> {
+    pub fn served(&self, link: u32) -> Result<Arc<str>, LeftToKernel> {
         match self.ports.by_link(link).and_then(|port| self.ports.get(port)) {
             Some(port) if !port.replaced => Ok(Arc::clone(&port.name)),
             _ => Err(LeftToKernel::Interface(match self.view.links.get(&link) {

@@ -87,6 +87,8 @@ pub(super) struct Trees {
     trees: Vec<Tree>,
     /// Our nodes.
     pub(super) own: Vec<NodeId>,
+    /// Who we were when our nodes were looked for.
+    known: Own,
     /// How often paths were computed.
     pub(super) runs: Runs,
 }
@@ -95,7 +97,11 @@ impl Trees {
     /// Follows what has changed in the topology. Says to which prefixes there may be other routes;
     /// one may come more than once.
     pub(super) fn follow(&mut self, ted: &Ted, own: &Own, changes: &Changes) -> Vec<IpNet> {
-        self.own = own.nodes(ted);
+        // Of many thousand nodes.
+        if *own != self.known || !changes.nodes.is_empty() {
+            self.own = own.nodes(ted);
+            self.known = own.clone();
+        }
         let mut wanted = Vec::new();
         for &node in &self.own {
             let Some(key) = ted.node(node).map(|node| node.key().clone()) else { continue };
