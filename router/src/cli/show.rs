@@ -485,6 +485,7 @@ mod tests {
             flavors: flavors.iter().map(ToString::to_string).collect(),
             code_point: 0,
             structure: None,
+            hmac: None,
             next_hop: None,
             interface: None,
             table: None,
