@@ -53,7 +53,7 @@ mod tests {
         bytes
     }
 
-    /// C-014: Pad1 and PadN are stepped over, and so are TLVs that nobody knows.
+    /// C-005: Pad1 and PadN are stepped over, and so are TLVs that nobody knows.
     #[test]
     fn what_is_in_front_is_stepped_over() {
         for (tlvs, at) in [
