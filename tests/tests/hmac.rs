@@ -20,7 +20,7 @@
 
 use std::net::Ipv6Addr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sidewinder_tests::differential::side::{LONG_QUIET, Output, Side};
 use sidewinder_tests::differential::subject::{self, FAR_HOST};
 use sidewinder_tests::generator::Case;
@@ -63,9 +63,9 @@ fn both_sign_alike() -> Outcome {
         let (mut kernel, mut ours) = (linux_headend(way)?, headend(way, 1)?);
         for cases in plain().chunks(32) {
             let outputs = (kernel.observe(cases)?, ours.observe(cases)?);
-            let (Some(theirs), Some(ours)) = outputs else { anyhow::bail!("untagged: {way:?}") };
+            let (Some(theirs), Some(ours)) = outputs else { panic!("untagged: {way:?}") };
             for ((case, theirs), ours) in cases.iter().zip(theirs).zip(ours) {
-                ensure!(theirs.len() == 1, "Linux, {way:?}, case {}: {theirs:02x?}", case.id);
+                assert_eq!(theirs.len(), 1, "Linux, {way:?}, case {}: {theirs:02x?}", case.id);
                 assert_eq!(theirs, ours, "{way:?}, case {}", case.id);
             }
         }
@@ -99,7 +99,7 @@ fn each_verifies_what_the_other_signed() -> Outcome {
         case.frame[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(kernel.observe_alone(&case, LONG_QUIET)?, [], "bit {bit}");
         let answer = ours.observe_alone(&case, LONG_QUIET)?;
-        let [Output { link: 0, frame }] = &*answer else { anyhow::bail!("bit {bit}: {answer:?}") };
+        let [Output { link: 0, frame }] = &*answer else { panic!("bit {bit}: {answer:?}") };
         let message = &frame[ETHERNET + IPV6..];
         let pointer = u32::from_be_bytes([message[4], message[5], message[6], message[7]]);
         assert_eq!((message[0], message[1]), (4, 0), "bit {bit}");
@@ -151,7 +151,7 @@ fn plain() -> Vec<Case> {
         let target = FAR_HOST.parse().unwrap_or(Ipv6Addr::UNSPECIFIED);
         let header = Ipv6 {
             class: id as u8,
-            label: id * 2654 & 0xf_ffff,
+            label: (id * 2654) & 0xf_ffff,
             hops: 3 + id as u8 % 60,
             ..Ipv6::new(source, target)
         };
