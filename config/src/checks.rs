@@ -25,6 +25,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     references(&facts.interface_refs, &facts.interfaces, "interface", "[[interface]]", sink);
     references(&facts.policy_refs, &facts.policies, "policy", "[[policy]]", sink);
     locators(&facts.locator_prefixes, sink);
+    hmac(facts, sink);
     sids(facts, sink);
     bindings(config, facts, sink);
     steering(config, facts, sink);
@@ -84,6 +85,31 @@ fn references(refs: &[At<String>], known: &[At<String>], what: &str, section: &s
                 .at(span.clone(), format!("no {section} has this name"))
                 .help(help),
         );
+    }
+}
+
+/// Keys that are named have to be there, and so has the file they are in.
+fn hmac(facts: &Facts, sink: &Sink) {
+    if facts.hmac_keys.is_none() {
+        let keys = facts.hmac_key_refs.iter().map(|key| &key.span);
+        for span in facts.hmac_sids.iter().chain(keys) {
+            sink.push(
+                Diagnostic::error("there are no keys for an HMAC").at(span.clone(), "").help(
+                    "write them into a file of mode 0600, and its path into hmac-keys of [router]",
+                ),
+            );
+        }
+    }
+    let Some(known) = &facts.hmac_key_ids else { return };
+    let numbers: Vec<String> = known.iter().map(ToString::to_string).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    for At { value, span } in facts.hmac_key_refs.iter().filter(|key| !known.contains(&key.value)) {
+        let mut found = Diagnostic::error(format!("there is no key {value}"))
+            .at(span.clone(), "not in the file of keys");
+        if let Some(file) = &facts.hmac_keys {
+            found = found.at(file.span.clone(), "the file of keys");
+        }
+        sink.push(found.help(format!("the file has the keys {}", join(&numbers, "and"))));
     }
 }
 

@@ -50,15 +50,15 @@ schemas! {
     ];
     ROUTER = "[router]" [
         "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "encap-traffic-class", "sid-sources", "icmp-source",
-        "icmp-rate", "o-flag", "poll", "socket", "metrics",
+        "icmp-rate", "o-flag", "poll", "socket", "metrics", "hmac-keys",
     ];
     INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table", "policy"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
     SID = "[[sid]]" [
         "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy", "block-bits",
-        "node-bits", "function-bits",
+        "node-bits", "function-bits", "hmac",
     ];
-    POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid"];
+    POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid", "hmac-key"];
     LIST = "lists" ["segs", "via", "weight"];
     ROUTE = "[[route]]" [
         "prefix", "table", "policy", "nh6", "nh4", "interface", "next-hops", "action",

@@ -13,6 +13,7 @@
 mod behaviors;
 mod checks;
 mod item;
+mod keys;
 mod mac;
 mod model;
 mod mtu;
@@ -29,9 +30,10 @@ use toml::de::DeTable;
 
 pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
-    Behavior, BgpLsSource, BgpSession, Config, Domain, Flavors, FlowLabel, Headend, Interface,
-    KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag, Policy, Poll, Queues,
-    Route, RouteAction, Router, RouterId, SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
+    Behavior, BgpLsSource, BgpSession, Config, Domain, Flavors, FlowLabel, Headend, Hmac, HmacForm,
+    HmacKey, Interface, KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag,
+    Policy, Poll, Queues, Route, RouteAction, Router, RouterId, Secret, SegmentList, Sources,
+    Steer, Structure, Table, ZeroCopy,
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 
@@ -104,7 +106,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Checked, Failure> {
         }
     };
     match String::from_utf8(bytes) {
-        Ok(text) => check(&text, &file_name),
+        Ok(text) => check_in(&text, &file_name, Some(path.parent().unwrap_or(Path::new("")))),
         Err(why) => unreadable(
             format!("the file is not text: byte {} is not UTF-8", why.utf8_error().valid_up_to()),
             "a configuration file is TOML, in UTF-8",
@@ -128,7 +130,14 @@ fn words(why: &std::io::Error) -> String {
 ///
 /// The text is not TOML, or says something that cannot be done. All errors are reported, but after
 /// a syntax error nothing else is, since what was meant is not known then.
+///
+/// A file of keys that the text names is not read, and what names its keys not checked: see [`load`].
 pub fn check(text: &str, file_name: &str) -> Result<Checked, Failure> {
+    check_in(text, file_name, None)
+}
+
+/// [`check`] of a file in a directory, together with the file of keys that it names.
+fn check_in(text: &str, file_name: &str, directory: Option<&Path>) -> Result<Checked, Failure> {
     let source = Arc::new(Source { file_name: file_name.to_owned(), text: text.to_owned() });
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let sink = Sink::default();
@@ -136,7 +145,20 @@ pub fn check(text: &str, file_name: &str) -> Result<Checked, Failure> {
     if !errors.iter().all(is_duplicate) {
         return Err(Failure { report: Report::new(source.clone(), sink.into_inner()) });
     }
-    let (config, facts) = parse::file(&Item::top(table.get_ref(), &source.text, &sink));
+    let (mut config, mut facts) = parse::file(&Item::top(table.get_ref(), &source.text, &sink));
+    if let (Some(directory), Some(file)) = (directory, &facts.hmac_keys) {
+        match keys::read(&directory.join(&file.value)) {
+            Ok(keys) => {
+                facts.hmac_key_ids = Some(keys.iter().map(|key| key.id).collect());
+                config.hmac_keys = keys;
+            }
+            Err(faults) => faults.into_iter().for_each(|fault| {
+                sink.push(
+                    Diagnostic::error(fault.title).at(file.span.clone(), "").help(fault.help),
+                );
+            }),
+        }
+    }
     checks::all(&config, &facts, &sink);
     let report = Report::new(source.clone(), sink.into_inner());
     if report.has_errors() {

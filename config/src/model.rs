@@ -12,8 +12,10 @@ use ipnet::{IpNet, Ipv6Net};
 
 use crate::mac::MacAddr;
 
+mod hmac;
 mod link_state;
 
+pub use hmac::{HmacKey, Secret};
 pub use link_state::{BgpLsSource, BgpSession, Link, Node, RouterId};
 
 /// A whole configuration file.
@@ -39,6 +41,8 @@ pub struct Config {
     pub nodes: Vec<Node>,
     /// `[[link]]`; both ends are nodes.
     pub links: Vec<Link>,
+    /// `[[key]]` of the file that `hmac-keys` names; IDs are unique.
+    pub hmac_keys: Vec<HmacKey>,
 }
 
 /// `[router]`: what holds for the whole daemon.
@@ -71,6 +75,8 @@ pub struct Router {
     pub socket: PathBuf,
     /// Where the OpenMetrics page listens, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// The file with the keys of HMAC TLVs, as the file gives it.
+    pub hmac_keys: Option<PathBuf>,
 }
 
 impl Router {
@@ -96,6 +102,7 @@ impl Default for Router {
             poll: Poll::default(),
             socket: PathBuf::from(Self::DEFAULT_SOCKET),
             metrics: None,
+            hmac_keys: None,
         }
     }
 }
@@ -170,6 +177,8 @@ pub struct LocalSid {
     pub flavors: Flavors,
     /// How the SID is divided; with NEXT-CSID only.
     pub structure: Option<Structure>,
+    /// What it asks of packets' HMAC TLVs (RFC 8754, 2.1.2).
+    pub hmac: Hmac,
 }
 
 /// How a SID is divided (RFC 8986, 3.1; RFC 9800, 4). What is left of the 128 bits is the argument,
@@ -283,6 +292,8 @@ pub struct Policy {
     pub lists: Vec<SegmentList>,
     /// Outer source address, already defaulted to the router's `encap_source`.
     pub source: Ipv6Addr,
+    /// ID of the key that signs the segment lists with an HMAC TLV, if they are signed.
+    pub hmac_key: Option<u32>,
 }
 
 /// One way of a policy through the network.
@@ -483,6 +494,30 @@ words! {
 }
 
 words! {
+    /// What a SID asks of packets' HMAC TLVs (RFC 8754, 2.1.2).
+    Hmac {
+        /// Nothing.
+        #[default]
+        Ignore = "ignore",
+        /// An HMAC that there is has to be right.
+        VerifyIfPresent = "verify-if-present",
+        /// There is an HMAC, and it is right.
+        Require = "require",
+    }
+}
+
+words! {
+    /// What an HMAC is computed of, and how a packet says that it has one.
+    HmacForm {
+        /// As RFC 8754, 2.1.2.1, has it.
+        #[default]
+        Rfc8754 = "rfc8754",
+        /// As Linux has it.
+        Linux = "linux",
+    }
+}
+
+words! {
     /// How workers wait for packets.
     Poll {
         /// Poll while packets come, sleep in the kernel when they do not.
@@ -540,6 +575,23 @@ impl Headend {
             Self::HEncapsRed | Self::HEncapsL2Red => {
                 IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1)
             }
+        }
+    }
+
+    /// The same with an HMAC TLV. An SRH with one segment stays whole then (RFC 8754, erratum 7081).
+    pub fn signed_overhead(self, segments: usize) -> usize {
+        const HMAC_TLV: usize = 40;
+        let all = if segments <= 1 { Self::HEncaps } else { self };
+        all.overhead(segments) + HMAC_TLV
+    }
+}
+
+impl Policy {
+    /// Bytes that encapsulating with `segments` segments adds to a packet.
+    pub fn overhead(&self, segments: usize) -> usize {
+        match self.hmac_key {
+            Some(_) => self.behavior.signed_overhead(segments),
+            None => self.behavior.overhead(segments),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Checked {
                 names => names,
             };
             let (name, mtu) = least(&names)?;
-            let overhead = policy.behavior.overhead(list.len());
+            let overhead = policy.overhead(list.len());
             let inner = mtu.saturating_sub(overhead);
             let label = format!("{} adds {overhead} bytes", policy.behavior);
             if inner == 0 {

@@ -9,6 +9,7 @@
 //!    - [`wire`]: views of Ethernet, IPv4, IPv6, extension headers, SRH and ICMPv6;
 //!    - [`fib`]: longest-prefix match, next-hop groups, adjacencies, SIDs, policies;
 //!    - [`behavior`]: what a local SID does (End, End.X, End.DT6, …) and what a headend does;
+//!    - [`hmac`]: who signed a segment list, and whether a packet's is as it was signed;
 //!    - [`icmp`]: the errors we owe, and echo replies.
 //! 4. [`verdict`]: what becomes of the packet, and for which named reason it is dropped.
 //! 5. [`counters`]: every packet is counted once.
@@ -22,6 +23,7 @@ pub mod behavior;
 pub mod counters;
 pub mod fib;
 pub mod frame;
+pub mod hmac;
 pub mod icmp;
 pub mod limiter;
 pub mod packet;

@@ -72,6 +72,13 @@ reasons! {
     ExtensionHeader = "extension-header-truncated",
     /// A fragment that would have to be reassembled at a SID.
     FragmentToSid = "fragment-to-sid",
+    /// The HMAC TLV is not what its key signs of the packet, or the destination is not the current
+    /// segment.
+    HmacInvalid = "hmac-invalid",
+    /// The HMAC TLV names a key that there is not.
+    HmacKeyUnknown = "hmac-key-unknown",
+    /// No HMAC TLV, at a SID that requires one.
+    HmacMissing = "hmac-missing",
     /// Hop limit or TTL is used up.
     HopLimitExceeded = "hop-limit-exceeded",
     /// An ICMPv6 message to a SID that is not for a SID to answer.
@@ -113,6 +120,8 @@ reasons! {
     SidFromOutside = "sid-from-outside",
     /// For a SID of ours, from a source that may not use it.
     SidSource = "sid-source-refused",
+    /// A TLV that runs over the end of its SRH, at a SID that looks at TLVs.
+    TlvOverrun = "tlv-overrun",
     /// Round and round between our own SIDs and policies.
     TooManyPasses = "too-many-passes",
     /// The egress port's ring is full.
@@ -139,6 +148,8 @@ impl Reason {
             Self::SegmentsLeft | Self::SegmentsLeftAtEnd | Self::RoutingType => {
                 (PARAMETER_PROBLEM, 0)
             }
+            // RFC 8754, sections 2.1.2.1 and 2.1.
+            Self::HmacInvalid | Self::HmacKeyUnknown | Self::TlvOverrun => (PARAMETER_PROBLEM, 0),
             Self::UpperLayer => (PARAMETER_PROBLEM, 4),
             _ => return None,
         })

@@ -11,6 +11,7 @@ mod structure;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv6Net};
 
@@ -55,6 +56,14 @@ pub(crate) struct Facts {
     pub(crate) node_refs: Vec<At<String>>,
     /// Nodes that policies name.
     pub(crate) via: Vec<At<String>>,
+    /// The file of keys, if one is named.
+    pub(crate) hmac_keys: Option<At<PathBuf>>,
+    /// The IDs of its keys, once it was read.
+    pub(crate) hmac_key_ids: Option<Vec<u32>>,
+    /// Keys that policies name.
+    pub(crate) hmac_key_refs: Vec<At<u32>>,
+    /// Places where SIDs ask for an HMAC.
+    pub(crate) hmac_sids: Vec<Span>,
     /// Whether there is a [source.bgp-ls], however bad.
     pub(crate) bgp_ls: bool,
     /// Place of the router's name, if the file gives one.
@@ -69,7 +78,10 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     let router = top.table("router", &ROUTER);
     let encap_source_given = router.as_ref().is_some_and(|item| item.has("encap-source"));
     facts.router_name = router.as_ref().and_then(|item| Some(item.value("name")?.span()));
+    facts.hmac_keys = router.as_ref().and_then(|item| item.get_at("hmac-keys", read::path));
+    let hmac_keys = facts.hmac_keys.as_ref().map(|file| file.value.clone());
     let router = router.map(|item| self::router(&item)).unwrap_or_default();
+    let router = Router { hmac_keys, ..router };
 
     let mut interfaces = Vec::new();
     for item in top.tables("interface", &INTERFACE) {
@@ -134,6 +146,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         sources,
         nodes,
         links,
+        hmac_keys: Vec::new(),
     };
     (config, facts)
 }
@@ -178,6 +191,7 @@ fn router(item: &Item<'_>) -> Router {
         poll: item.get("poll", read::word(Poll::WORDS)).unwrap_or_default(),
         socket: item.get("socket", read::socket_path).unwrap_or(default.socket),
         metrics: item.get("metrics", read::socket_addr),
+        hmac_keys: default.hmac_keys,
     }
 }
 

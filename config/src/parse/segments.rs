@@ -9,7 +9,7 @@ use crate::behaviors::{
     self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
 };
 use crate::item::{At, Item, LIST, Value, join, nearest};
-use crate::model::{Flavors, Headend, LocalSid, Locator, Policy, SegmentList};
+use crate::model::{Flavors, Headend, Hmac, LocalSid, Locator, Policy, SegmentList};
 use crate::read;
 use crate::report::{Diagnostic, Span};
 
@@ -92,6 +92,7 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
     let has = |name| listed.iter().any(|flavor| flavor.value == name);
     let flavors =
         Flavors { psp: has("PSP"), usp: has("USP"), usd: has("USD"), next_csid: has(NEXT_CSID) };
+    let hmac = hmac(item, flavors.next_csid, facts);
     let mut divided = None;
     if !flavors.next_csid {
         report_needless(item);
@@ -121,7 +122,25 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
     if flavors.next_csid && structure.is_none() {
         return None;
     }
-    Some(LocalSid { sid: sid?.value, behavior, flavors, structure })
+    Some(LocalSid { sid: sid?.value, behavior, flavors, structure, hmac })
+}
+
+/// What the SID asks of packets' HMAC TLVs.
+fn hmac(item: &Item<'_>, next_csid: bool, facts: &mut Facts) -> Hmac {
+    let Some(asked) = item.get_at("hmac", read::word(Hmac::WORDS)) else { return Hmac::Ignore };
+    if asked.value == Hmac::Ignore {
+        return Hmac::Ignore;
+    }
+    facts.hmac_sids.push(asked.span.clone());
+    if next_csid {
+        item.push(
+            Diagnostic::error("a SID with NEXT-CSID cannot ask for an HMAC")
+                .at(asked.span, "")
+                .help("on the way through a container the destination is not in the segment list")
+                .help("remove `hmac`, or have a SID without the flavor behind the container"),
+        );
+    }
+    asked.value
 }
 
 fn takes(endpoint: &Endpoint, key: &str) -> bool {
@@ -283,8 +302,8 @@ pub(super) fn policy(
             );
             return None;
         };
-        let flavors = Flavors::default();
-        Some(LocalSid { sid: bsid.value, behavior, flavors, structure: None })
+        let (flavors, hmac) = Default::default();
+        Some(LocalSid { sid: bsid.value, behavior, flavors, structure: None, hmac })
     });
     (read_policy(item, name, behavior, encap_source, facts), bound)
 }
@@ -298,9 +317,11 @@ fn read_policy(
 ) -> Option<Policy> {
     let source = item.get("source", read::ipv6_global).or(encap_source);
     let lists = lists(item);
+    let hmac_key = item.get_at("hmac-key", read::number(1..=u32::MAX));
+    facts.hmac_key_refs.extend(hmac_key.clone());
     if let Some(behavior) = &behavior {
         for list in &lists {
-            report_headroom(item, behavior.value, list);
+            report_headroom(item, behavior.value, hmac_key.is_some(), list);
         }
     }
     facts.first_segs.extend(lists.iter().filter_map(|list| list.segs.first().cloned()));
@@ -310,6 +331,7 @@ fn read_policy(
         behavior: behavior?.value,
         lists: lists.iter().map(Listed::segment_list).collect(),
         source: source?,
+        hmac_key: hmac_key.map(|key| key.value),
     };
     facts.segment_lists.extend(lists.into_iter().map(|list| list.span));
     Some(policy)
@@ -410,16 +432,23 @@ fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
     Some(Listed { segs: Vec::new(), via: list.value, weight, span: list.span })
 }
 
-fn report_headroom(item: &Item<'_>, behavior: Headend, list: &Listed) {
+fn report_headroom(item: &Item<'_>, behavior: Headend, signed: bool, list: &Listed) {
     let places = list.places();
-    let overhead = behavior.overhead(places.len());
-    let too_many = (1..=places.len()).find(|n| behavior.overhead(*n) > HEADROOM);
+    let added = |segments| match signed {
+        true => behavior.signed_overhead(segments),
+        false => behavior.overhead(segments),
+    };
+    let overhead = added(places.len());
+    let too_many = (1..=places.len()).find(|n| added(*n) > HEADROOM);
     let Some(too_many) = too_many else { return };
     let most = too_many - 1;
     item.push(
         Diagnostic::error(format!("{} segments do not fit in front of a packet", places.len()))
             .at(places[most].clone(), "one too many")
-            .help(format!("{behavior} can carry at most {most} segments"))
+            .help(format!(
+                "{behavior} can carry at most {most} segments{}",
+                if signed { " with an HMAC" } else { "" }
+            ))
             .help(format!("this list adds {overhead} bytes, and there is room for {HEADROOM}")),
     );
 }

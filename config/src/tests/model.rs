@@ -61,6 +61,7 @@ fn every_setting_of_router_and_interface() {
             poll: Poll::Busy,
             socket: "/run/r1.sock".into(),
             metrics: "[::1]:9117".parse().ok(),
+            hmac_keys: None,
         }
     );
     assert_eq!(

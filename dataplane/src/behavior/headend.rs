@@ -10,6 +10,7 @@ use crate::{
         entry::{PolicyId, TableIndex},
         nexthop,
     },
+    hmac::Key,
     packet::Packet,
     pipeline::ip,
     verdict::{Reason, Verdict},
@@ -60,6 +61,33 @@ impl SegmentList {
         } else {
             srh::header(protocol::IPV6, segs, reduced)
         };
+        Self::with(srh, segs, source, hop_limit, counters)
+    }
+
+    /// The same with an HMAC TLV in the SRH, which is there for a single segment in either mode: a
+    /// list of one segment that has TLVs cannot be reduced (RFC 8754, erratum 7081).
+    pub fn signed(
+        key: &Key,
+        mode: Mode,
+        segs: &[u128],
+        source: u128,
+        hop_limit: u8,
+        counters: Arc<PacketCounters>,
+    ) -> Self {
+        let reduced = mode == Mode::EncapsRed && segs.len() > 1;
+        let mut srh = srh::header(protocol::IPV6, segs, reduced);
+        key.sign(source, &mut srh);
+        Self::with(srh, segs, source, hop_limit, counters)
+    }
+
+    /// A list with this SRH, or none where that is empty.
+    fn with(
+        srh: Vec<u8>,
+        segs: &[u128],
+        source: u128,
+        hop_limit: u8,
+        counters: Arc<PacketCounters>,
+    ) -> Self {
         let (next_header, protocol_at) = if srh.is_empty() {
             (protocol::IPV6, ipv6::field::NEXT_HEADER)
         } else {

@@ -6,7 +6,12 @@
 
 use std::sync::Arc;
 
-use crate::{behavior::headend::SegmentList, counters::PacketCounters, wire::ethernet::Mac};
+use crate::{
+    behavior::{self, headend::SegmentList},
+    counters::PacketCounters,
+    hmac,
+    wire::ethernet::Mac,
+};
 
 pub mod entry;
 pub mod lpm;
@@ -44,6 +49,8 @@ pub struct Sid {
     pub port: PortIndex,
     /// Policy of End.B6.Encaps and End.B6.Encaps.Red.
     pub policy: PolicyId,
+    /// What it asks of packets' HMAC TLVs.
+    pub hmac: behavior::hmac::Policy,
     /// Packets and bytes the behavior was applied to.
     pub counters: Arc<PacketCounters>,
 }
@@ -165,6 +172,8 @@ pub struct Fib {
     pub node: Node,
     /// The SR domain.
     pub domain: Domain,
+    /// The keys of HMAC TLVs.
+    pub hmac_keys: Arc<hmac::Keys>,
     /// Which adjacencies are up. Outside of the versions: a store takes effect at once.
     pub health: Arc<Health>,
 }
@@ -204,6 +213,8 @@ pub enum Change {
     Node(Node),
     /// Sets what the SR domain is.
     Domain(Domain),
+    /// Sets the keys of HMAC TLVs.
+    HmacKeys(Arc<hmac::Keys>),
 }
 
 impl Fib {
@@ -234,6 +245,7 @@ impl Fib {
             Change::Port(id, settings) => put(&mut self.ports, u32::from(id), settings),
             Change::Node(node) => self.node = node,
             Change::Domain(domain) => self.domain = domain,
+            Change::HmacKeys(keys) => self.hmac_keys = keys,
         }
     }
 }

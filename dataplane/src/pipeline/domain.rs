@@ -2,6 +2,7 @@
 
 use super::{Pipeline, Run, observe::Observer};
 use crate::{
+    behavior::hmac,
     fib::{Fib, Prefix, Sid},
     packet::Packet,
     verdict::{Fate, Reason, Verdict},
@@ -26,21 +27,30 @@ impl Pipeline {
     }
 }
 
-/// Applies a SID to those of its packets whose source is one of the domain's.
+/// Applies a SID to those of its packets that may use it: whose source is one of the domain's, and
+/// whose HMAC is what the SID asks for.
 #[inline(never)]
 pub(super) fn apply_checked(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
     let act = sid.behavior.act(sid.flavors);
     let (places, mut bytes) = (run.places.clone(), 0);
     for place in places.clone() {
         run.places = place..place + 1;
-        if run.is_from(place, |packet| is_in(&fib.domain.sources, source(packet))) {
-            act(run, sid, fib);
-        } else {
-            run.each(|_| Verdict::Drop(Reason::SidSource));
+        match run.look(place, |packet| admit(packet, sid, fib)) {
+            Ok(()) => act(run, sid, fib),
+            Err(verdict) => run.each(|_| verdict),
         }
         bytes += run.bytes;
     }
     (run.places, run.bytes) = (places, bytes);
+}
+
+/// Whether a packet may use a SID; else what becomes of it.
+fn admit(packet: &Packet<'_>, sid: &Sid, fib: &Fib) -> Result<(), Verdict> {
+    let sources = &fib.domain.sources;
+    if !sources.is_empty() && !is_in(sources, source(packet)) {
+        return Err(Verdict::Drop(Reason::SidSource));
+    }
+    hmac::verify(packet, sid.hmac, &fib.hmac_keys)
 }
 
 fn source(packet: &Packet<'_>) -> u128 {

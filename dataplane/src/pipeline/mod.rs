@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crossbeam::utils::CachePadded;
 
 use crate::{
+    behavior::hmac,
     counters::WorkerCounters,
     fib::{
         Fib,
@@ -273,7 +274,7 @@ fn apply(entry: Entry, run: &mut Run<'_>, fib: &Fib, worker: usize) {
     let verdict = match entry.action() {
         Action::Local(id) => match fib.sids.get(id as usize) {
             Some(Some(sid)) => {
-                if fib.domain.sources.is_empty() {
+                if fib.domain.sources.is_empty() && sid.hmac == hmac::Policy::Ignore {
                     (sid.behavior.act(sid.flavors))(run, sid, fib);
                 } else {
                     domain::apply_checked(run, sid, fib);

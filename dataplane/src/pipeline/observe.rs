@@ -264,6 +264,7 @@ fn look_up(meta: &Meta, entry: Entry, fib: &Fib) -> LookUp {
                 prefix_len: sid.prefix_len,
                 behavior: sid.behavior,
                 flavors: sid.flavors,
+                hmac: sid.hmac,
             },
             _ => Found::NoRoute,
         },

@@ -67,12 +67,17 @@ impl Run<'_> {
         self.bytes = bytes;
     }
 
-    /// Whether something is so of a packet of the pass.
-    pub(super) fn is_from(&mut self, place: usize, so: impl Fn(&Packet<'_>) -> bool) -> bool {
+    /// Asks something of a packet of the pass.
+    pub(super) fn look(
+        &mut self,
+        place: usize,
+        ask: impl Fn(&Packet<'_>) -> Result<(), Verdict>,
+    ) -> Result<(), Verdict> {
         let index = self.pending.index(place);
-        let Some(buf) = self.burst.get(index) else { return false };
+        // Each place has a packet.
+        let Some(buf) = self.burst.get(index) else { return Ok(()) };
         let meta = &mut self.metas[index % BURST];
-        so(&Packet { frame: self.umem.bytes(&buf.frame), meta })
+        ask(&Packet { frame: self.umem.bytes(&buf.frame), meta })
     }
 
     /// Does the same to every packet whose headers make sense.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use crate::{
-    behavior::{Behavior, Flavors},
+    behavior::{Behavior, Flavors, hmac},
     fib::entry::{Discard, Entry, GroupId, PolicyId, PortIndex, Punted},
     frame::FRAME_SIZE,
     pipeline::MAX_PASSES,
@@ -94,6 +94,8 @@ pub enum Found {
         behavior: Behavior,
         /// Its flavors.
         flavors: Flavors,
+        /// What it asks of packets' HMAC TLVs.
+        hmac: hmac::Policy,
     },
     /// A policy.
     Policy {

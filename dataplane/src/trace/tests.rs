@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    behavior::{Behavior, Flavors},
+    behavior::{Behavior, Flavors, hmac},
     fib::{
         entry::{Entry, Punted},
         table::left_aligned,
@@ -21,6 +21,7 @@ fn record(fate: Fate) -> Record {
         prefix_len: 128,
         behavior: Behavior::End,
         flavors: Flavors::NONE,
+        hmac: hmac::Policy::Ignore,
     };
     let entry = Entry::local(7);
     let look_up = LookUp { table: 254, v6: true, key: SID, prefix_len: 128, entry, found };

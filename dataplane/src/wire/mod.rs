@@ -11,6 +11,7 @@ pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 pub mod srh;
+pub mod tlv;
 
 /// Protocol numbers of the Next Header field (IANA "Assigned Internet Protocol Numbers").
 pub mod protocol {

@@ -41,6 +41,8 @@ pub mod field {
 pub mod flag {
     /// The O-flag: a copy is asked for (RFC 9259, section 2.1).
     pub const OAM: u8 = 0x20;
+    /// There is an HMAC TLV. Only in drafts of RFC 8754, and in Linux.
+    pub const HMAC: u8 = 0x08;
 }
 
 /// The fixed part of an SRH, copied out of the packet.

@@ -7,6 +7,7 @@ use sidewinder_dataplane::{
         Behavior, Flavors,
         csid::Layout,
         headend::{Mode, SegmentList},
+        hmac,
     },
     counters::{PacketCounters, WorkerCounters},
     fib::{
@@ -197,6 +198,7 @@ fn fib(flow_label: FlowLabel) -> Writer {
             table,
             port: 1,
             policy: if behavior == Behavior::EndB6EncapsRed { 2 } else { 1 },
+            hmac: hmac::Policy::Ignore,
             counters: PacketCounters::new(1),
         };
         route(&mut writer, 0, address, prefix_len, Entry::local(index as u32));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sidewinder_config::{self as config, Behavior};
+use sidewinder_config::{self as config, Behavior, Hmac};
 use sidewinder_dataplane::counters::Traffic;
 use sidewinder_dataplane::fib::nexthop::State;
 use sidewinder_dataplane::frame::FRAME_SIZE;
@@ -133,6 +133,9 @@ pub struct Sid {
     /// How the SID is divided, with NEXT-CSID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure: Option<Structure>,
+    /// What it asks of HMAC TLVs, of those that look at them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac: Option<String>,
     /// The next hop, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<IpAddr>,
@@ -208,6 +211,9 @@ pub struct Policy {
     pub behavior: String,
     /// Source of its outer headers.
     pub source: String,
+    /// ID of the key that signs its segment lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac_key: Option<u32>,
     /// Its segment lists.
     pub lists: Vec<List>,
 }
@@ -382,6 +388,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 flavors: flavors.names().into_iter().map(Into::into).collect(),
                 code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
                 structure: sid.said.structure.map(Into::into),
+                hmac: hmac_of(sid.said.hmac),
                 next_hop: hop.as_ref().map(|hop| hop.address),
                 interface: interface_of(&sid.said.behavior),
                 table: static_::table(&sid.said.behavior)
@@ -393,6 +400,11 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
             }
         })
         .collect()
+}
+
+/// What a SID asks of HMAC TLVs, if it looks at them.
+fn hmac_of(hmac: Hmac) -> Option<String> {
+    (hmac != Hmac::Ignore).then(|| hmac.to_string())
 }
 
 /// The segments of a policy that has one list.
@@ -432,6 +444,7 @@ pub fn policies(daemon: &Daemon) -> Vec<Policy> {
         name: said.name.clone(),
         behavior: said.behavior.to_string(),
         source: said.source.to_string(),
+        hmac_key: said.hmac_key,
         lists: said.lists.iter().map(|list| segment_list(control, said, list, installed)).collect(),
     };
     let named = control.config.policies.iter();
@@ -464,7 +477,7 @@ fn segment_list(
         via: list.via.clone(),
         unresolved,
         weight: list.weight,
-        overhead: said.behavior.overhead(list.len()),
+        overhead: said.overhead(list.len()),
         packets,
         bytes,
     }

@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use ipnet::{IpNet, Ipv6Net};
-use sidewinder_config::{Config, Policy};
+use sidewinder_config::{Config, HmacKey, Policy};
 use sidewinder_dataplane::fib::entry::{PolicyId, PortIndex, SidId, TableIndex};
 use sidewinder_dataplane::fib::nexthop::Health;
 use sidewinder_dataplane::fib::writer::Writer;
 use sidewinder_dataplane::fib::{self, Change, Domain, FlowLabel, Node, PortSettings};
+use sidewinder_dataplane::hmac;
 
 use crate::kernel::View;
 use crate::source::static_;
@@ -85,6 +86,8 @@ pub struct Control {
     port_settings: Vec<PortSettings>,
     node: Option<Node>,
     domain: Domain,
+    /// The keys that workers know.
+    hmac_keys: Vec<HmacKey>,
     /// Whether SIDs came or went since the domain was last applied.
     sids_changed: bool,
     sid_ids: u32,
@@ -152,6 +155,7 @@ impl Control {
             port_settings: Vec::new(),
             node: None,
             domain: Domain::default(),
+            hmac_keys: Vec::new(),
             sids_changed: false,
             sid_ids: 0,
             policy_ids: 0,
@@ -181,7 +185,8 @@ impl Control {
             settings: old.router != config.router
                 || old.sources != config.sources
                 || old.interfaces != config.interfaces
-                || old.locators != config.locators,
+                || old.locators != config.locators
+                || old.hmac_keys != config.hmac_keys,
         };
         self.config = config;
         self.configured = Instant::now();
@@ -264,6 +269,7 @@ impl Control {
 
     fn apply(&mut self) {
         let now = Instant::now();
+        self.apply_hmac_keys();
         self.apply_policies();
         let sids: Routes = self
             .config
@@ -342,6 +348,14 @@ impl Control {
         };
         if self.node.replace(node) != Some(node) {
             self.writer.stage(Change::Node(node));
+        }
+    }
+
+    fn apply_hmac_keys(&mut self) {
+        if self.hmac_keys != self.config.hmac_keys {
+            self.hmac_keys.clone_from(&self.config.hmac_keys);
+            let keys = hmac::Keys::new(self.hmac_keys.iter().map(static_::hmac_key).collect());
+            self.writer.stage(Change::HmacKeys(Arc::new(keys)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use sidewinder_config::{Policy, RouteAction};
+use sidewinder_config::{HmacKey, Policy, RouteAction};
 use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
 use sidewinder_dataplane::counters::PacketCounters;
 use sidewinder_dataplane::fib::entry::{Entry, PolicyId, TableIndex};
@@ -23,6 +23,8 @@ pub struct InstalledPolicy {
     /// What its source says of it.
     pub said: Arc<Policy>,
     hop_limit: u8,
+    /// What signs its segment lists, if they are signed.
+    key: Option<HmacKey>,
     /// Packets and bytes, by segment list.
     pub counters: Vec<Arc<PacketCounters>>,
     /// Routes that lead into it, of one that routes carry themselves.
@@ -60,9 +62,18 @@ impl Control {
         }
     }
 
+    /// The key that signs the segment lists of a policy; `None` where they are not signed.
+    fn key_of(&self, said: &Policy) -> Option<&HmacKey> {
+        let id = said.hmac_key?;
+        self.config.hmac_keys.iter().find(|key| key.id == id)
+    }
+
     /// A policy with the segments of its nodes, without the lists that have none; `None` if none
-    /// has.
+    /// has, or the key that they are to be signed with is not there.
     fn resolved(&self, said: &Policy) -> Option<Policy> {
+        if said.hmac_key.is_some() && self.key_of(said).is_none() {
+            return None;
+        }
         let mut policy = said.clone();
         policy.lists.retain_mut(|list| {
             if list.via.is_empty() {
@@ -144,7 +155,11 @@ impl Control {
             .into_values()
             .filter(|said| {
                 let old = self.policies.get(&said.name);
-                old.is_none_or(|old| *old.said != *said || old.hop_limit != hop_limit)
+                old.is_none_or(|old| {
+                    *old.said != *said
+                        || old.hop_limit != hop_limit
+                        || old.key.as_ref() != self.key_of(said)
+                })
             })
             .map(Arc::new)
             .collect();
@@ -201,19 +216,22 @@ impl Control {
             })
             .collect();
         let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
-        let policy = compile(said, hop_limit, table, &counters);
+        let key = self.key_of(said).cloned();
+        let policy = compile(said, hop_limit, key.as_ref(), table, &counters);
         self.writer.stage(Change::Policy(id, Some(policy)));
         let users = old.map_or(0, |old| old.users);
-        InstalledPolicy { id, said: Arc::clone(said), hop_limit, counters, users }
+        InstalledPolicy { id, said: Arc::clone(said), hop_limit, key, counters, users }
     }
 }
 
 fn compile(
     said: &Policy,
     hop_limit: u8,
+    key: Option<&HmacKey>,
     table: TableIndex,
     counters: &[Arc<PacketCounters>],
 ) -> fib::Policy {
+    let key = key.map(static_::hmac_key);
     let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
     let lists = said
         .lists
@@ -221,7 +239,11 @@ fn compile(
         .zip(counters)
         .map(|(list, counters)| {
             let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
-            SegmentList::new(mode, &segs, said.source.into(), hop_limit, Arc::clone(counters))
+            let (source, counters) = (said.source.into(), Arc::clone(counters));
+            match &key {
+                Some(key) => SegmentList::signed(key, mode, &segs, source, hop_limit, counters),
+                None => SegmentList::new(mode, &segs, source, hop_limit, counters),
+            }
         })
         .collect();
     let weights: Vec<_> = said

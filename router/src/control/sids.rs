@@ -82,6 +82,7 @@ impl Control {
                 behavior,
                 flavors: static_::flavors(said.flavors),
                 csid: static_::csid(said.structure),
+                hmac: static_::hmac(said.hmac),
                 group: group.unwrap_or(0),
                 table,
                 port: static_::interface(&said.behavior)

@@ -319,6 +319,7 @@ fn any_source_has_sids_and_policies() {
             behavior,
             flavors,
             structure: None,
+            hmac: sidewinder_config::Hmac::Ignore,
         }))
     };
     let end_dt6 = sidewinder_config::Behavior::EndDt6 { table: sidewinder_config::Table(7) };
@@ -338,6 +339,7 @@ fn any_source_has_sids_and_policies() {
                 weight: 1,
             }],
             source: "fc00::1".parse().unwrap(),
+            hmac_key: None,
         })
     };
     announce(&mut control, "2001:db8:a::/48", Target::Encap(policy("fc00:0:2::")));

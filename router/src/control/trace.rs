@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use ipnet::IpNet;
+use sidewinder_dataplane::behavior::hmac;
 use sidewinder_dataplane::fib::table::left_aligned;
 use sidewinder_dataplane::trace::record::{Event, Found, Leaving, LookUp, Outcome, Record};
 use sidewinder_dataplane::trace::{Filter, Kind, Prefix, Ring, Session, Tap};
@@ -360,7 +361,7 @@ impl trace::Step {
             source: route.map(|(source, _)| source.name().into()),
         });
         match look_up.found {
-            Found::Sid { address, prefix_len, behavior, flavors } => {
+            Found::Sid { address, prefix_len, behavior, flavors, hmac } => {
                 let address = std::net::Ipv6Addr::from(address);
                 self.sid = Some(trace::Sid {
                     sid: match prefix_len {
@@ -369,6 +370,7 @@ impl trace::Step {
                     },
                     behavior: behavior.name().into(),
                     flavors: flavors.names().into_iter().map(Into::into).collect(),
+                    hmac: (hmac != hmac::Policy::Ignore).then(|| hmac.name().into()),
                 });
             }
             Found::Policy { id, list } => {

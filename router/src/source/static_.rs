@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
-use sidewinder_config::{Behavior as Said, Config, RouteAction, Structure};
+use sidewinder_config::{
+    Behavior as Said, Config, Hmac, HmacForm, HmacKey, RouteAction, Structure,
+};
 use sidewinder_dataplane::behavior::csid::Layout;
-use sidewinder_dataplane::behavior::{Behavior, Flavors};
+use sidewinder_dataplane::behavior::{Behavior, Flavors, hmac};
 use sidewinder_dataplane::fib::entry::Discard;
+use sidewinder_dataplane::hmac::{Form, Key as DataplaneKey};
 
 use crate::control::rib::{Hop, Key, Opinion, Routes, Source, Target};
 
@@ -75,6 +78,24 @@ pub fn csid(said: Option<Structure>) -> Layout {
         block_bits: said.block_bits,
         csid_bits: said.csid_bits(),
     })
+}
+
+/// The data plane's word for what a SID asks of HMAC TLVs.
+pub fn hmac(said: Hmac) -> hmac::Policy {
+    match said {
+        Hmac::Ignore => hmac::Policy::Ignore,
+        Hmac::VerifyIfPresent => hmac::Policy::VerifyIfPresent,
+        Hmac::Require => hmac::Policy::Require,
+    }
+}
+
+/// A key as the data plane uses it.
+pub fn hmac_key(said: &HmacKey) -> DataplaneKey {
+    let form = match said.form {
+        HmacForm::Rfc8754 => Form::Rfc8754,
+        HmacForm::Linux => Form::Linux,
+    };
+    DataplaneKey::new(said.id, form, said.secret.bytes())
 }
 
 /// The next hop of a behavior that has one.

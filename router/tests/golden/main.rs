@@ -45,6 +45,7 @@ folders! {
     forwarding,
     h_encaps,
     h_encaps_red,
+    hmac,
     host,
     icmp,
     layer_2,

@@ -1,6 +1,12 @@
 //! Runs a case: packets in, and what comes out compared byte for byte.
 
-use std::{collections::HashMap, fmt::Write, path::Path};
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
 
 use sidewinder::{
     api::trace::{Traced, hex},
@@ -8,6 +14,7 @@ use sidewinder::{
 };
 use sidewinder_config::Config;
 use sidewinder_dataplane::verdict::Reason;
+use tempfile::TempDir;
 
 use crate::{
     case::{Case, Outcome, Step, Via},
@@ -35,9 +42,26 @@ pub fn run(folder: &Path) -> Result<(), String> {
 pub fn configuration(folder: &Path) -> Result<Config, String> {
     let own = folder.join("config.toml");
     let path = if own.exists() { own } else { folder.join("../config.toml") };
+    let secret = with_secret_keys(&path).map_err(|error| error.to_string())?;
+    let path = secret.as_ref().map_or(path, |folder| folder.path().join("config.toml"));
     sidewinder_config::load(path)
         .map(|checked| checked.config)
         .map_err(|failure| failure.to_string())
+}
+
+/// A copy of a configuration and its file of keys, if it has one, that nobody else may read: a
+/// repository does not keep the mode of files.
+fn with_secret_keys(config: &Path) -> std::io::Result<Option<TempDir>> {
+    let keys = config.with_file_name("keys.toml");
+    if !keys.exists() {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()?;
+    fs::copy(config, folder.path().join("config.toml"))?;
+    let copy = folder.path().join("keys.toml");
+    fs::copy(keys, &copy)?;
+    fs::set_permissions(copy, Permissions::from_mode(0o600))?;
+    Ok(Some(folder))
 }
 
 struct Run {

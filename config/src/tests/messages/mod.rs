@@ -2,6 +2,7 @@
 
 mod csid;
 mod file;
+mod hmac;
 mod load;
 mod locator;
 mod policy;

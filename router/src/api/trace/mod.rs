@@ -155,6 +155,9 @@ pub struct Sid {
     pub behavior: String,
     /// Its flavors.
     pub flavors: Vec<String>,
+    /// What it asks of HMAC TLVs, if it looks at them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac: Option<String>,
 }
 
 /// A policy that was found.

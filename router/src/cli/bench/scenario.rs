@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sidewinder_dataplane::behavior::csid::Layout;
 use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
-use sidewinder_dataplane::behavior::{Behavior, Flavors};
+use sidewinder_dataplane::behavior::{Behavior, Flavors, hmac};
 use sidewinder_dataplane::counters::PacketCounters;
 use sidewinder_dataplane::fib::entry::Entry;
 use sidewinder_dataplane::fib::nexthop::{Adjacency, Group, Health, State};
@@ -163,6 +163,7 @@ impl Scenario {
                 table: 0,
                 port: 0,
                 policy: 0,
+                hmac: hmac::Policy::Ignore,
                 counters: PacketCounters::new(workers),
             };
             writer.stage(Change::Sid(0, Some(sid)));

@@ -73,7 +73,8 @@ impl Text {
         }
         if let Some(sid) = &step.sid {
             let flavors: String = sid.flavors.iter().map(|flavor| format!(", {flavor}")).collect();
-            self.line("SID", &format!("{}  {}{flavors}", sid.sid, sid.behavior));
+            let hmac = sid.hmac.as_ref().map(|hmac| format!(", HMAC {hmac}")).unwrap_or_default();
+            self.line("SID", &format!("{}  {}{flavors}{hmac}", sid.sid, sid.behavior));
         }
         if let Some(policy) = &step.policy {
             self.line("policy", &steered(policy));

@@ -4,7 +4,7 @@
 //! plane learns is a row of [`sid`].
 
 use ipnet::Ipv6Net;
-use sidewinder_config::{Behavior, Flavors, LocalSid, Structure, Table};
+use sidewinder_config::{Behavior, Flavors, Hmac, LocalSid, Structure, Table};
 
 use super::translate::Translator;
 use crate::control::rib::LeftToKernel;
@@ -81,7 +81,8 @@ pub fn sid(
         next_csid: has(operation::NEXT_CSID),
     };
     let structure = if flavors.next_csid { Some(structure(local.csid_bits)?) } else { None };
-    Ok(LocalSid { sid: prefix, behavior, flavors, structure })
+    // Whether the kernel verifies an HMAC is a matter of the interface, and none of the SID's.
+    Ok(LocalSid { sid: prefix, behavior, flavors, structure, hmac: Hmac::Ignore })
 }
 
 /// The kernel does not tell node and function apart, and nothing depends on it.

@@ -118,7 +118,8 @@ impl Translator<'_> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let source = encap_source(self.config, self.ports).ok_or(LeftToKernel::NoEncapSource)?;
-        Ok(Target::Encap(inline(Policy { name: String::new(), behavior, lists, source })))
+        let (name, hmac_key) = Default::default();
+        Ok(Target::Encap(inline(Policy { name, behavior, lists, source, hmac_key })))
     }
 
     /// Our name of a link that packets can leave by.

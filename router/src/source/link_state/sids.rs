@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv6Net};
-use sidewinder_config::{self as config, LocalSid, Structure, Table};
+use sidewinder_config::{self as config, Hmac, LocalSid, Structure, Table};
 use sidewinder_dataplane::behavior::{Behavior, Flavors, TABLE};
 use sidewinder_linkstate::spf::FirstHop;
 use sidewinder_linkstate::ted::{self, NodeId, SidStructure, Ted};
@@ -154,12 +154,14 @@ fn local(
         next_csid: flavors.has(Flavors::NEXT_CSID),
     };
     if !flavors.next_csid {
-        return Ok(LocalSid { sid: prefix(sid, structure), behavior, flavors, structure: None });
+        let (sid, hmac) = (prefix(sid, structure), Hmac::Ignore);
+        return Ok(LocalSid { sid, behavior, flavors, structure: None, hmac });
     }
     let structure = structure.and_then(|told| csid(sid, told)).ok_or(Skipped::StructureUnknown)?;
     let length = 128 - structure.argument_bits();
     let prefix = Ipv6Net::new(sid, length).map_err(|_| Skipped::StructureUnknown)?.trunc();
-    Ok(LocalSid { sid: prefix, behavior, flavors, structure: Some(structure) })
+    let (structure, hmac) = (Some(structure), Hmac::Ignore);
+    Ok(LocalSid { sid: prefix, behavior, flavors, structure, hmac })
 }
 
 /// How a SID that takes compressed SIDs is divided. Feeds tell the length of a function of any SID of
