@@ -55,15 +55,15 @@ schemas! {
     INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table", "policy"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
     SID = "[[sid]]" [
-        "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy", "block-bits",
-        "node-bits", "function-bits",
+        "sid", "behavior", "flavors", "nh6", "nh4", "interface", "next-hops", "table", "policy",
+        "block-bits", "node-bits", "function-bits",
     ];
     POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid"];
     LIST = "lists" ["segs", "via", "weight"];
     ROUTE = "[[route]]" [
         "prefix", "table", "policy", "nh6", "nh4", "interface", "next-hops", "action",
     ];
-    NEXT_HOP = "next-hops" ["nh6", "nh4", "interface", "weight"];
+    NEXT_HOP = "next-hops" ["nh6", "nh4", "interface", "weight", "backup"];
     NEIGHBOR = "[[neighbor]]" ["address", "interface", "mac"];
     SOURCE = "[source]" ["kernel", "bgp-ls"];
     SOURCE_KERNEL = "[source.kernel]" ["tables"];

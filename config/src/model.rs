@@ -5,7 +5,7 @@
 //! (an interface, a policy) are known to exist.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv6Net};
@@ -201,31 +201,25 @@ impl Structure {
 pub enum Behavior {
     /// `End` (4.1): go on to the next segment.
     End,
-    /// `End.X` (4.2): go on to the next segment through this neighbour.
+    /// `End.X` (4.2): go on to the next segment through one of these neighbours.
     EndX {
-        /// The neighbour; link-local only together with an interface.
-        nh6: Ipv6Addr,
-        /// Where it is; `None`: found by looking the address up.
-        interface: Option<String>,
+        /// The neighbours that share the flows, and those that stand in for them; one or more.
+        next_hops: Vec<NextHop>,
     },
     /// `End.T` (4.3): look the next segment up in this table.
     EndT {
         /// The table.
         table: Table,
     },
-    /// `End.DX6` (4.4): decapsulate IPv6 and send it to this neighbour.
+    /// `End.DX6` (4.4): decapsulate IPv6 and send it to one of these neighbours.
     EndDx6 {
-        /// The neighbour; link-local only together with an interface.
-        nh6: Ipv6Addr,
-        /// Where it is; `None`: found by looking the address up.
-        interface: Option<String>,
+        /// As of End.X.
+        next_hops: Vec<NextHop>,
     },
-    /// `End.DX4` (4.5): decapsulate IPv4 and send it to this neighbour.
+    /// `End.DX4` (4.5): decapsulate IPv4 and send it to one of these neighbours.
     EndDx4 {
-        /// The neighbour.
-        nh4: Ipv4Addr,
-        /// Where it is; `None`: found by looking the address up.
-        interface: Option<String>,
+        /// As of End.X, with IPv4 addresses.
+        next_hops: Vec<NextHop>,
     },
     /// `End.DT6` (4.6): decapsulate IPv6 and look it up in this table.
     EndDt6 {
@@ -336,6 +330,15 @@ pub struct NextHop {
     pub interface: Option<String>,
     /// Share of the flows, 1 to 255, relative to the other next hops.
     pub weight: u8,
+    /// Whether it is used only while all that are no backups are down.
+    pub backup: bool,
+}
+
+impl NextHop {
+    /// The only next hop.
+    pub fn new(address: impl Into<IpAddr>, interface: Option<String>) -> Self {
+        Self { address: address.into(), interface, weight: 1, backup: false }
+    }
 }
 
 /// `[[neighbor]]`: a neighbour's MAC address, given by hand.

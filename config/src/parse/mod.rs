@@ -5,6 +5,7 @@
 //! still counts in the facts, so that references to it are not reported too.
 
 mod link_state;
+mod next_hops;
 mod routing;
 mod segments;
 mod structure;

@@ -1,12 +1,11 @@
 //! `[[route]]`, `[[neighbor]]` and `[source.*]`.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
-use super::{Facts, interface_ref, is_empty_list, link_state, report_link_local};
-use crate::item::{At, Item, NEXT_HOP, SOURCE_BGP_LS, SOURCE_KERNEL, join};
-use crate::model::{KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table};
+use super::next_hops::{self, Of};
+use super::{Facts, interface_ref, is_empty_list, link_state};
+use crate::item::{At, Item, SOURCE_BGP_LS, SOURCE_KERNEL, join};
+use crate::model::{KernelSource, Neighbor, Route, RouteAction, Sources, Table};
 use crate::read;
 use crate::report::Diagnostic;
 
@@ -47,22 +46,12 @@ fn route_action(
     facts.policy_refs.extend(policy.clone());
     facts.steered_packets.extend(policy.clone());
     let action = item.get("action", read::word(ACTIONS));
-    let next_hops: Vec<_> = item
-        .tables("next-hops", &NEXT_HOP)
-        .iter()
-        .filter_map(|item| {
-            let weight = item.get("weight", read::number(1..=u8::MAX)).unwrap_or(1);
-            if !item.has("nh6") && !item.has("nh4") {
-                item.push(
-                    Diagnostic::error("a next hop has no address")
-                        .at(item.header(), "`nh6` or `nh4` is missing here")
-                        .help("write { nh6 = \"fe80::2\", interface = \"eth1\" }"),
-                );
-            }
-            next_hop(item, weight, prefix, facts)
-        })
-        .collect();
-    let single = next_hop(item, 1, prefix, facts);
+    let of = match prefix {
+        Some(At { value: IpNet::V6(_), span }) => Of::Ipv6Route(span.clone()),
+        _ => Of::Any,
+    };
+    let next_hops = next_hops::several(item, &of, facts);
+    let single = next_hops::one(item, &of, facts);
     let link = if item.has("nh6") || item.has("nh4") { None } else { interface_ref(item, facts) };
 
     // Which of the ways to go the route names; exactly one is right.
@@ -87,15 +76,7 @@ fn route_action(
         }
         ["policy"] => policy.map(|policy| RouteAction::Policy(policy.value)),
         ["nh6"] | ["nh4"] => single.map(|next_hop| RouteAction::Via(vec![next_hop])),
-        ["next-hops"] => {
-            if let Some(list) = item.value("next-hops").filter(|list| is_empty_list(*list)) {
-                item.push(
-                    list.error("`next-hops` names no next hop", "empty")
-                        .help("to drop packets, write action = \"blackhole\" or \"unreachable\""),
-                );
-            }
-            Some(RouteAction::Via(next_hops))
-        }
+        ["next-hops"] => Some(RouteAction::Via(next_hops)),
         ["action"] => action.map(|action| match action {
             Action::Blackhole => RouteAction::Blackhole,
             Action::Unreachable => RouteAction::Unreachable,
@@ -119,34 +100,6 @@ fn route_action(
             None
         }
     }
-}
-
-/// `nh6` or `nh4`, with `interface`.
-fn next_hop(
-    item: &Item<'_>,
-    weight: u8,
-    prefix: Option<&At<IpNet>>,
-    facts: &mut Facts,
-) -> Option<NextHop> {
-    let nh6 = item.get_at("nh6", read::ipv6_unicast);
-    let nh4 = item.get_at("nh4", read::ipv4_unicast);
-    if !item.has("nh6") && !item.has("nh4") {
-        return None;
-    }
-    report_link_local(item, nh6.as_ref());
-    if let (Some(At { span, .. }), Some(At { value: IpNet::V6(_), span: prefix })) = (&nh4, prefix)
-    {
-        item.push(
-            Diagnostic::error("an IPv6 route cannot have an IPv4 next hop")
-                .at(span.clone(), "this is IPv4")
-                .at(prefix.clone(), "this is IPv6")
-                .help("use `nh6`"),
-        );
-    }
-    let interface = interface_ref(item, facts);
-    let nh6 = nh6.map(|nh6| IpAddr::V6(nh6.value));
-    let address = nh6.or(nh4.map(|nh4| IpAddr::V4(nh4.value)))?;
-    Some(NextHop { address, interface, weight })
 }
 
 pub(super) fn neighbor(item: &Item<'_>, facts: &mut Facts) -> Option<Neighbor> {

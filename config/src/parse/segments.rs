@@ -2,14 +2,15 @@
 
 use std::net::Ipv6Addr;
 
+use super::next_hops::{self, Of};
 use super::structure::{report_needless, structure};
-use super::{Facts, interface_ref, is_empty_list, report_link_local};
+use super::{Facts, interface_ref, is_empty_list};
 use crate::HEADROOM;
 use crate::behaviors::{
     self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
 };
 use crate::item::{At, Item, LIST, Value, join, nearest};
-use crate::model::{Flavors, Headend, LocalSid, Locator, Policy, SegmentList};
+use crate::model::{Flavors, Headend, LocalSid, Locator, NextHop, Policy, SegmentList};
 use crate::read;
 use crate::report::{Diagnostic, Span};
 
@@ -82,9 +83,6 @@ pub(super) fn locator(item: &Item<'_>, facts: &mut Facts) -> Option<Locator> {
 pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> Option<LocalSid> {
     let mut sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
     let endpoint = item.require("behavior", "\"End\"", endpoint);
-    let nh6 = item.get_at("nh6", read::ipv6_unicast);
-    let nh4 = item.get("nh4", read::ipv4_unicast);
-    let interface = interface_ref(item, facts);
     let table = item.get("table", read::table);
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
@@ -106,12 +104,9 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
     let endpoint = endpoint?;
     report_params(item, &endpoint);
     report_flavors(item, &endpoint, &listed);
-    if takes(endpoint.value, "interface") {
-        report_link_local(item, nh6.as_ref());
-    }
     let name = policy.map(|policy| policy.value);
-    let params =
-        Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table, policy: name.clone() };
+    let (next_hops, interface) = next_hops_of(item, endpoint.value, facts);
+    let params = Params { next_hops, interface, table, policy: name.clone() };
     let behavior = (endpoint.value.build)(params)?;
     if let Some(name) = name {
         let wanted = (name, behavior.clone());
@@ -122,6 +117,33 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
         return None;
     }
     Some(LocalSid { sid: sid?.value, behavior, flavors, structure })
+}
+
+/// The next hops of a behavior that has some, and the interface of one that has that alone.
+fn next_hops_of(
+    item: &Item<'_>,
+    endpoint: &Endpoint,
+    facts: &mut Facts,
+) -> (Option<Vec<NextHop>>, Option<String>) {
+    let Some(key) = ["nh6", "nh4"].into_iter().find(|key| endpoint.required.contains(key)) else {
+        return (None, interface_ref(item, facts));
+    };
+    let Some(list) = item.value("next-hops") else {
+        let hop = if item.has(key) { next_hops::one(item, &Of::Sid(key), facts) } else { None };
+        return (hop.map(|hop| vec![hop]), None);
+    };
+    for other in [key, "interface"] {
+        if let Some(value) = item.value(other) {
+            item.push(
+                value
+                    .error(format!("`{other}` and `next-hops` exclude each other"), "")
+                    .at(list.span(), "")
+                    .help(format!("put it into the list: {{ {key} = …, interface = … }}")),
+            );
+        }
+    }
+    let several = next_hops::several(item, &Of::Sid(key), facts);
+    ((!several.is_empty()).then_some(several), None)
 }
 
 fn takes(endpoint: &Endpoint, key: &str) -> bool {
@@ -149,7 +171,8 @@ fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
         });
     };
     for (key, example) in PARAMS {
-        if required.contains(&key) && !item.has(key) {
+        let instead = key.starts_with("nh") && item.has("next-hops");
+        if required.contains(&key) && !item.has(key) && !instead {
             item.push(
                 Diagnostic::error(format!("{name} needs `{key}`"))
                     .at(span.clone(), format!("`{key}` is missing"))

@@ -18,7 +18,7 @@ fn is_good_and_uses_every_section() {
     let config = config(SAMPLE);
     assert_eq!(config.interfaces.len(), 2);
     assert_eq!(config.locators.len(), 1);
-    assert_eq!(config.sids.len(), 4);
+    assert_eq!(config.sids.len(), 5);
     assert_eq!(config.policies.len(), 1);
     assert_eq!(config.routes.len(), 5);
     assert_eq!(config.neighbors.len(), 1);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sidewinder_config::{self as config, Behavior};
+use sidewinder_config as config;
 use sidewinder_dataplane::counters::Traffic;
 use sidewinder_dataplane::fib::nexthop::State;
 use sidewinder_dataplane::frame::FRAME_SIZE;
@@ -13,7 +13,7 @@ use sidewinder_dataplane::verdict::Reason;
 
 use super::What;
 use crate::control::daemon::Daemon;
-use crate::control::rib::{self, Key, Standing, Target};
+use crate::control::rib::{self, Hop, Key, Standing, Target};
 use crate::control::{Control, InstalledPolicy};
 use crate::source::static_;
 
@@ -127,6 +127,9 @@ pub struct Sid {
     /// How the SID is divided, with NEXT-CSID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure: Option<Structure>,
+    /// The next hops, of those that have several, with weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_hops: Vec<String>,
     /// The next hop, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<IpAddr>,
@@ -401,7 +404,9 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
         .iter()
         .map(|(Key { prefix, .. }, sid)| {
             let flavors = static_::flavors(sid.said.flavors);
-            let hop = static_::hop(&sid.said.behavior);
+            let hops = static_::hops(&sid.said.behavior).unwrap_or_default();
+            let several: &[Hop] = if hops.len() > 1 { &hops } else { &[] };
+            let only = if let [only] = &*hops { Some(only) } else { None };
             let policy = static_::policy(&sid.said.behavior);
             let Traffic { packets, bytes } = sid.counters.get();
             Sid {
@@ -414,8 +419,12 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 flavors: flavors.names().into_iter().map(Into::into).collect(),
                 code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
                 structure: sid.said.structure.map(Into::into),
-                next_hop: hop.as_ref().map(|hop| hop.address),
-                interface: interface_of(&sid.said.behavior),
+                next_hops: several.iter().map(|hop| hop.among(several.len())).collect(),
+                next_hop: only.map(|hop| hop.address),
+                interface: only
+                    .and_then(|hop| hop.interface.as_deref())
+                    .or(static_::interface(&sid.said.behavior))
+                    .map(Into::into),
                 table: static_::table(&sid.said.behavior)
                     .map(|table| sidewinder_config::Table(table).to_string()),
                 policy: policy.map(Into::into),
@@ -433,13 +442,6 @@ fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
         Some([list]) => list.segs.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     }
-}
-
-fn interface_of(behavior: &Behavior) -> Option<String> {
-    static_::hop(behavior)
-        .and_then(|hop| hop.interface)
-        .map(|name| name.to_string())
-        .or_else(|| static_::interface(behavior).map(Into::into))
 }
 
 /// Every route of every source.

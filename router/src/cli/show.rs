@@ -167,6 +167,7 @@ fn sids(sids: &[Sid]) -> Table {
             (Some(hop), None, _) => format!("via {hop}"),
             (_, _, Some(number)) => format!("table {number}"),
             (_, Some(interface), _) => format!("dev {interface}"),
+            _ if !sid.next_hops.is_empty() => format!("via {}", sid.next_hops.join(", ")),
             _ => sid.policy.as_ref().map(|name| format!("policy {name}")).unwrap_or_default(),
         };
         table.row([
@@ -431,6 +432,9 @@ fn iproute2_line(sid: &Sid) -> String {
     if behavior == "End.B6.Encaps.Red" || (behavior == "End.B6.Encaps" && sid.segs.is_empty()) {
         return format!("# {address}: Linux has no {behavior} with reduced or several lists");
     }
+    if !sid.next_hops.is_empty() {
+        return format!("# {address}: Linux has no {behavior} with several next hops");
+    }
     let number = |name: &Option<String>| match name.as_deref() {
         Some("main") | None => "254".to_owned(),
         Some("local") => "255".to_owned(),
@@ -485,6 +489,7 @@ mod tests {
             flavors: flavors.iter().map(ToString::to_string).collect(),
             code_point: 0,
             structure: None,
+            next_hops: Vec::new(),
             next_hop: None,
             interface: None,
             table: None,
@@ -556,6 +561,8 @@ mod tests {
             "ip -6 route add fc00:0:1:e:: encap seg6local action End.B6.Encaps \
              srh segs fc00:0:2:e::,fc00:0:3:e:: dev lo"
         );
+        let several = Sid { next_hops: vec!["fe80::2".into(); 2], ..sid("End.X", &[]) };
+        assert_eq!(line(&several), "# fc00:0:1:e::: Linux has no End.X with several next hops");
         let odd = Sid { structure: structure(12, 0), ..un };
         assert!(line(&odd).starts_with("# fc00:0:1::/48: Linux has no End"), "{}", line(&odd));
         assert_eq!(

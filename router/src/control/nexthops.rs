@@ -11,8 +11,21 @@ use sidewinder_dataplane::fib::writer::Writer;
 
 use super::ports::Ports;
 
-/// Members of a group: port, neighbour, weight.
-pub type Members = Vec<(PortIndex, IpAddr, u32)>;
+/// Members of a group.
+pub type Members = Vec<Member>;
+
+/// A neighbour that a group sends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The port it is on.
+    pub port: PortIndex,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its share of the flows, relative to the other members, or to the other backups.
+    pub weight: u32,
+    /// Whether it is used only while all that are no backups are down.
+    pub backup: bool,
+}
 
 /// An index, and how many users it has.
 #[derive(Debug)]
@@ -82,14 +95,13 @@ impl NextHops {
             group.users += 1;
             return group.id;
         }
-        let adjacencies: Vec<_> = members
-            .iter()
-            .map(|(port, address, weight)| {
-                (self.acquire_adjacency(*port, *address, ports, writer), *weight)
-            })
-            .collect();
+        let (mut primary, mut backups) = (Vec::new(), Vec::new());
+        for Member { port, address, weight, backup } in &members {
+            let id = self.acquire_adjacency(*port, *address, ports, writer);
+            if *backup { &mut backups } else { &mut primary }.push((id, *weight));
+        }
         let id = self.group_ids.take();
-        writer.stage(Change::Group(id, Group::new(&adjacencies)));
+        writer.stage(Change::Group(id, Group::with_backups(&primary, &backups)));
         self.groups.insert(members.clone(), Used { id, users: 1 });
         self.members.insert(id, members);
         id
@@ -104,7 +116,7 @@ impl NextHops {
             return;
         }
         self.groups.remove(members);
-        for (port, address, _) in self.members.remove(&id).unwrap_or_default() {
+        for Member { port, address, .. } in self.members.remove(&id).unwrap_or_default() {
             self.release_adjacency(port, address);
         }
         self.group_ids.give_back(id);

@@ -13,6 +13,7 @@ use super::Control;
 use super::resolve::{Resolved, floating};
 use super::rib::{Hop, Key, Source, Standing, Target};
 use super::steering::Side;
+use crate::source::static_;
 
 /// A prefix's best route, as workers know it.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ impl Control {
         let installed = best.map(|(source, target)| {
             let floats: Vec<_> = match &target {
                 Target::Via(hops) => floating(hops),
-                Target::Sid(sid) => floating(crate::source::static_::hop(&sid.behavior).as_slice()),
+                Target::Sid(sid) => floating(&static_::hops(&sid.behavior).unwrap_or_default()),
                 _ => Vec::new(),
             };
             let Compiled { entry, held, standing } = self.compile(key, source, &target);
@@ -138,7 +139,7 @@ impl Control {
                 // The one address of the prefix is the neighbour.
                 Some(_) if key.prefix.prefix_len() == key.prefix.max_prefix_len() => {
                     let interface = Some(Arc::clone(interface));
-                    let hop = Hop { address: key.prefix.addr(), interface, weight: 1 };
+                    let hop = Hop::new(key.prefix.addr(), interface);
                     self.compile_hops(key, source, &[hop])
                 }
                 Some(_) if matches!(source, Source::Connected | Source::Kernel) => {

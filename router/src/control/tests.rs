@@ -193,9 +193,8 @@ fn key(prefix: &str) -> Key {
 
 fn via(addresses: &[(&str, u32)]) -> Target {
     let hop = |(address, weight): &(&str, u32)| Hop {
-        address: address.parse().unwrap(),
-        interface: None,
         weight: *weight,
+        ..Hop::new(address.parse().unwrap(), None)
     };
     Target::Via(addresses.iter().map(hop).collect())
 }

@@ -404,7 +404,7 @@ fn hops(event: &Event, control: &Control) -> Vec<IpAddr> {
     match route.map(|(_, route)| &route.opinion.target) {
         Some(Target::Via(hops)) => hops.iter().map(|hop| hop.address).collect(),
         Some(Target::Sid(said)) => {
-            static_::hop(&said.behavior).map(|hop| hop.address).into_iter().collect()
+            static_::hops(&said.behavior).into_iter().flatten().map(|hop| hop.address).collect()
         }
         _ => Vec::new(),
     }

@@ -372,7 +372,7 @@ colour = "red"
     15 | colour = "red"
        | ^^^^^^ [[sid]] has no such key
        |
-       = help: [[sid]] takes `sid`, `behavior`, `flavors`, `nh6`, `nh4`, `interface`, `table`, `policy`, `block-bits`, `node-bits` and `function-bits`
+       = help: [[sid]] takes `sid`, `behavior`, `flavors`, `nh6`, `nh4`, `interface`, `next-hops`, `table`, `policy`, `block-bits`, `node-bits` and `function-bits`
 
     warning: SID fc00:9:: is outside every locator
       --> r1.toml:13:7

@@ -88,7 +88,8 @@ impl Translator<'_> {
             .map(|leg| {
                 let own = || host.then(|| key.prefix.addr());
                 let address = leg.gateway.or_else(own).ok_or(LeftToKernel::MixedNextHops)?;
-                Ok(Hop { address, interface: Some(self.served(leg.link)?), weight: leg.weight })
+                let interface = Some(self.served(leg.link)?);
+                Ok(Hop { weight: leg.weight, ..Hop::new(address, interface) })
             })
             .collect::<Result<Vec<_>, _>>()
             .map(|hops| Target::Via(hops.into()))
