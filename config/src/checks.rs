@@ -1,5 +1,7 @@
 //! What takes the whole file to check: duplicates, references, overlaps.
 
+mod rules;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
@@ -28,6 +30,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     sids(facts, sink);
     bindings(config, facts, sink);
     steering(config, facts, sink);
+    rules::rules(config, facts, sink);
     routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
@@ -190,23 +193,11 @@ fn bindings(config: &Config, facts: &Facts, sink: &Sink) {
     }
 }
 
-/// Interfaces steer frames, routes steer packets.
+/// Routes and rules steer packets; only whole interfaces have frames.
 fn steering(config: &Config, facts: &Facts, sink: &Sink) {
-    let wrong = |at: &At<String>, l2: bool| {
-        let found = config.policy(&at.value).map(|policy| policy.behavior);
-        found.filter(|behavior| behavior.is_l2() != l2)
-    };
-    for at in &facts.steered_frames {
-        if let Some(behavior) = wrong(at, true) {
-            sink.push(
-                Diagnostic::error(format!("policy `{}` is not for whole interfaces", at.value))
-                    .at(at.span.clone(), format!("the policy is {behavior}"))
-                    .help("name a policy of H.Encaps.L2 or H.Encaps.L2.Red, or use [[route]]"),
-            );
-        }
-    }
     for at in &facts.steered_packets {
-        if let Some(behavior) = wrong(at, false) {
+        let found = config.policy(&at.value).map(|policy| policy.behavior);
+        if let Some(behavior) = found.filter(|behavior| behavior.is_l2()) {
             sink.push(
                 Diagnostic::error(format!("policy `{}` is for whole interfaces", at.value))
                     .at(at.span.clone(), format!("the policy is {behavior}"))

@@ -19,7 +19,7 @@ pub(crate) struct Schema {
 }
 
 /// Every kind of section; the keys of the first are the sections themselves.
-pub(crate) const SCHEMAS: [&Schema; 15] = [
+pub(crate) const SCHEMAS: [&Schema; 16] = [
     &TOP,
     &ROUTER,
     &INTERFACE,
@@ -29,6 +29,7 @@ pub(crate) const SCHEMAS: [&Schema; 15] = [
     &LIST,
     &ROUTE,
     &NEXT_HOP,
+    &RULE,
     &NEIGHBOR,
     &SOURCE,
     &SOURCE_KERNEL,
@@ -45,8 +46,8 @@ macro_rules! schemas {
 
 schemas! {
     TOP = "the file" [
-        "router", "interface", "locator", "sid", "policy", "route", "neighbor", "source", "node",
-        "link",
+        "router", "interface", "locator", "sid", "policy", "route", "rule", "neighbor", "source",
+        "node", "link",
     ];
     ROUTER = "[router]" [
         "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "encap-traffic-class", "sid-sources", "icmp-source",
@@ -64,6 +65,10 @@ schemas! {
         "prefix", "table", "policy", "nh6", "nh4", "interface", "next-hops", "action",
     ];
     NEXT_HOP = "next-hops" ["nh6", "nh4", "interface", "weight", "backup"];
+    RULE = "[[rule]]" [
+        "interface", "table", "source", "destination", "protocol", "source-port",
+        "destination-port", "dscp", "policy", "action",
+    ];
     NEIGHBOR = "[[neighbor]]" ["address", "interface", "mac"];
     SOURCE = "[source]" ["kernel", "bgp-ls"];
     SOURCE_KERNEL = "[source.kernel]" ["tables"];

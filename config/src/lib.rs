@@ -31,7 +31,8 @@ pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
     Behavior, BgpLsSource, BgpSession, Config, Domain, Flavors, FlowLabel, Headend, Interface,
     KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag, Policy, Poll, Queues,
-    Route, RouteAction, Router, RouterId, SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
+    Route, RouteAction, Router, RouterId, Rule, RuleAction, RuleScope, SegmentList, Sources, Steer,
+    Structure, Table, ZeroCopy,
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 

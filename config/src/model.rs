@@ -13,8 +13,10 @@ use ipnet::{IpNet, Ipv6Net};
 use crate::mac::MacAddr;
 
 mod link_state;
+mod rule;
 
 pub use link_state::{BgpLsSource, BgpSession, Link, Node, RouterId};
+pub use rule::{Rule, RuleAction, RuleScope};
 
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `[[route]]`; (table, prefix) is unique.
     pub routes: Vec<Route>,
+    /// `[[rule]]`, in the order in which they are tried.
+    pub rules: Vec<Rule>,
     /// `[[neighbor]]`; (address, interface) is unique.
     pub neighbors: Vec<Neighbor>,
     /// `[source.*]`
@@ -115,7 +119,8 @@ pub struct Interface {
     pub domain: Domain,
     /// Table that packets from here are looked up in.
     pub table: Table,
-    /// Policy of H.Encaps.L2 or H.Encaps.L2.Red that all frames from here are steered into.
+    /// Policy that everything from here is steered into: frames by one of H.Encaps.L2 or
+    /// H.Encaps.L2.Red, otherwise packets.
     pub policy: Option<String>,
 }
 

@@ -7,6 +7,7 @@
 mod link_state;
 mod next_hops;
 mod routing;
+mod rules;
 mod segments;
 mod structure;
 
@@ -16,11 +17,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::item::{
-    At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
+    At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, RULE, SID, SOURCE,
+    Value,
 };
 use crate::model::{
-    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, Steer, Table,
-    ZeroCopy,
+    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, RuleScope,
+    Steer, Table, ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -41,8 +43,9 @@ pub(crate) struct Facts {
     pub(crate) interface_refs: Vec<At<String>>,
     /// Policies that routes and SIDs name.
     pub(crate) policy_refs: Vec<At<String>>,
-    /// Those of them that are named by interfaces, for frames, and by routes, for packets.
-    pub(crate) steered_frames: Vec<At<String>>,
+    /// What the rules are for; of one that does not say, its section.
+    pub(crate) rules: Vec<At<RuleScope>>,
+    /// Those policies that are named by routes and rules, for packets.
     pub(crate) steered_packets: Vec<At<String>>,
     /// What SIDs that name a policy want its behavior to be.
     pub(crate) bindings: Vec<At<(String, Behavior)>>,
@@ -107,6 +110,10 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     for item in top.tables("route", &ROUTE) {
         routes.extend(routing::route(&item, &mut facts));
     }
+    let mut rules = Vec::new();
+    for item in top.tables("rule", &RULE) {
+        rules.extend(self::rules::rule(&item, &mut facts));
+    }
     let mut neighbors = Vec::new();
     for item in top.tables("neighbor", &NEIGHBOR) {
         neighbors.extend(routing::neighbor(&item, &mut facts));
@@ -131,6 +138,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         sids,
         policies,
         routes,
+        rules,
         neighbors,
         sources,
         nodes,
@@ -210,7 +218,6 @@ fn interface(item: &Item<'_>, facts: &mut Facts) -> Option<Interface> {
     let name = item.require("name", "\"eth0\"", read::interface_name);
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
-    facts.steered_frames.extend(policy.clone());
     let settings = Interface {
         zero_copy: item.get("zero-copy", read::word(ZeroCopy::WORDS)).unwrap_or_default(),
         queues: item.get("queues", read::queues).unwrap_or_default(),

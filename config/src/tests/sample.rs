@@ -22,6 +22,7 @@ fn is_good_and_uses_every_section() {
     assert_eq!(config.policies.len(), 1);
     assert_eq!(config.routes.len(), 5);
     assert_eq!(config.neighbors.len(), 1);
+    assert_eq!(config.rules.len(), 1);
 }
 
 #[test]

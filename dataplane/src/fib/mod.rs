@@ -14,6 +14,7 @@ mod memory;
 pub mod nexthop;
 mod node;
 pub mod publish;
+pub mod rules;
 pub mod simd;
 pub mod table;
 mod tree;
@@ -21,6 +22,7 @@ pub mod writer;
 
 use entry::{AdjacencyId, Entry, GroupId, PolicyId, PortIndex, SidId, TableIndex};
 use nexthop::{Adjacency, Group, Health};
+use rules::Rules;
 use table::Table;
 
 /// A local SID: what [`Action::Local`](entry::Action::Local) leads to.
@@ -72,6 +74,8 @@ pub struct PortSettings {
     pub policy: Option<PolicyId>,
     /// Whether it leads out of the SR domain.
     pub external: bool,
+    /// Whether packets from here are steered by [`Fib::rules`].
+    pub has_rules: bool,
 }
 
 /// A prefix of IPv6 addresses.
@@ -161,6 +165,8 @@ pub struct Fib {
     pub policies: Vec<Option<Policy>>,
     /// Ports, by index; the same in every worker.
     pub ports: Vec<PortSettings>,
+    /// Rules for packets that come in by a port, by its index.
+    pub rules: Vec<Rules>,
     /// The node's settings.
     pub node: Node,
     /// The SR domain.
@@ -200,6 +206,8 @@ pub enum Change {
     Policy(PolicyId, Option<Policy>),
     /// Sets a port's settings.
     Port(PortIndex, PortSettings),
+    /// Sets the rules for what comes in by a port.
+    Rules(PortIndex, Rules),
     /// Sets the node's settings.
     Node(Node),
     /// Sets what the SR domain is.
@@ -232,6 +240,13 @@ impl Fib {
             Change::Sid(id, sid) => put(&mut self.sids, id, sid),
             Change::Policy(id, policy) => put(&mut self.policies, id, policy),
             Change::Port(id, settings) => put(&mut self.ports, u32::from(id), settings),
+            Change::Rules(id, rules) => {
+                let index = usize::from(id);
+                if index >= self.rules.len() {
+                    self.rules.resize(index + 1, Rules::NONE);
+                }
+                self.rules[index] = rules;
+            }
             Change::Node(node) => self.node = node,
             Change::Domain(domain) => self.domain = domain,
         }

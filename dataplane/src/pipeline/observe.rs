@@ -251,11 +251,11 @@ fn look_up(meta: &Meta, entry: Entry, fib: &Fib) -> LookUp {
         .tables
         .get(usize::from(meta.table))
         .map(|table| if meta.v6 { &table.v6 } else { &table.v4 });
-    let prefix_len = lpm.map_or(0, |lpm| lpm.lookup_prefix(meta.key).1);
+    let (by_prefix, prefix_len) = lpm.map_or((Entry::NONE, 0), |lpm| lpm.lookup_prefix(meta.key));
     let found = match entry.action() {
         Action::NoRoute => Found::NoRoute,
         Action::Forward(group) => Found::Group(group),
-        Action::Encap(id) => Found::Policy { id, list: None },
+        Action::Encap(id) => Found::Policy { id, list: None, by_rule: by_prefix != entry },
         Action::Punt(punted) => Found::Host(punted),
         Action::Discard(discard) => Found::Discard(discard),
         Action::Local(id) => match fib.sids.get(id as usize) {

@@ -272,6 +272,25 @@ pub struct List {
     pub bytes: u64,
 }
 
+/// A rule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rule {
+    /// The interface, or the table of the interfaces, whose packets it looks at.
+    pub on: String,
+    /// The packets that it is for, in words.
+    pub packets_for: String,
+    /// The policy that it steers them into; none: they go where routes lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Whether it is in force. Without a way, its policy is passed over.
+    pub in_force: bool,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 /// A neighbour that packets are sent to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -308,6 +327,7 @@ pub fn show(daemon: &Daemon, what: What) -> anyhow::Result<serde_json::Value> {
         What::Sids => serde_json::to_value(sids(daemon))?,
         What::Routes => serde_json::to_value(routes(daemon))?,
         What::Policies => serde_json::to_value(policies(daemon))?,
+        What::Rules => serde_json::to_value(rules(daemon))?,
         What::Neighbors => serde_json::to_value(neighbors(daemon))?,
         What::Sources => serde_json::to_value(sources(daemon))?,
         What::Topology => serde_json::to_value(daemon.link_state.topology())?,
@@ -534,6 +554,27 @@ fn segment_list(
         packets,
         bytes,
     }
+}
+
+/// The rules, in the order of the file, and then those of whole interfaces.
+pub fn rules(daemon: &Daemon) -> Vec<Rule> {
+    let control = &daemon.control;
+    let describe = |rule: config::Rule| {
+        let counters = control.rules.counters(&rule);
+        let Traffic { packets, bytes } = counters.map(|c| c.get()).unwrap_or_default();
+        Rule {
+            on: rule.on.to_string(),
+            packets_for: rule.to_string(),
+            in_force: control.rules.is_in_force(&rule),
+            policy: match rule.action {
+                config::RuleAction::Policy(name) => Some(name),
+                config::RuleAction::Route => None,
+            },
+            packets,
+            bytes,
+        }
+    };
+    control.rules().into_iter().map(describe).collect()
 }
 
 /// The neighbours that packets are sent to.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::table::{Table, grouped};
 use crate::api::show::{
-    Drops, Interface, List, Neighbor, Policy, Route, Sid, Source, Structure, Worker,
+    Drops, Interface, List, Neighbor, Policy, Route, Rule, Sid, Source, Structure, Worker,
 };
 use crate::api::{Request, What, client};
 use crate::source::link_state::{Format, Topology};
@@ -83,6 +83,7 @@ fn tabulate(what: What, data: serde_json::Value) -> anyhow::Result<String> {
         What::Sids => sids(&parse(data)?),
         What::Routes => routes(&parse(data)?),
         What::Policies => policies(&parse(data)?),
+        What::Rules => rules(&parse(data)?),
         What::Neighbors => neighbors(&parse(data)?),
         What::Sources => return Ok(sources(&parse(data)?)),
         What::Topology => return Ok(topology(&serde_json::from_value(data)?)),
@@ -394,6 +395,23 @@ fn segments(list: &List) -> String {
         None if list.via.is_empty() => segs,
         None => format!("{segs} (via {})", list.via.join(",")),
     }
+}
+
+fn rules(rules: &[Rule]) -> Table {
+    let mut table = Table::new(["on", "packets for", "to", "state", "packets", "bytes"]);
+    for rule in rules {
+        table.row([
+            rule.on.clone(),
+            rule.packets_for.clone(),
+            rule.policy
+                .as_ref()
+                .map_or("where routes lead".into(), |name| format!("policy {name}")),
+            if rule.in_force { "" } else { "policy without a way" }.into(),
+            grouped(rule.packets),
+            grouped(rule.bytes),
+        ]);
+    }
+    table
 }
 
 fn neighbors(neighbors: &[Neighbor]) -> Table {

@@ -27,6 +27,7 @@ pub mod ports;
 mod reconcile;
 pub mod resolve;
 pub mod rib;
+pub mod rules;
 pub mod sids;
 pub mod startup;
 pub mod steering;
@@ -64,6 +65,8 @@ pub struct Control {
     via: policies::Resolved,
     /// Policies that routes carry themselves.
     inline: HashMap<Arc<Policy>, InstalledPolicy>,
+    /// Rules.
+    pub rules: rules::InstalledRules,
     /// Adjacencies and groups.
     pub nexthops: NextHops,
     /// The FIB's writer.
@@ -101,6 +104,8 @@ pub struct Difference {
     pub sids: usize,
     /// Policies added, changed or removed.
     pub policies: usize,
+    /// Rules added, changed or removed.
+    pub rules: usize,
     /// Neighbors added, changed or removed.
     pub neighbors: usize,
     /// Nodes and links of the topology added, changed or removed.
@@ -137,6 +142,7 @@ impl Control {
             policies: BTreeMap::new(),
             via: policies::Resolved::new(),
             inline: HashMap::new(),
+            rules: rules::InstalledRules::default(),
             nexthops: NextHops::new(Arc::clone(&health)),
             writer: Writer::new(health),
             configured: Instant::now(),
@@ -170,6 +176,9 @@ impl Control {
             routes: differences(&old.routes, &config.routes, |route| (route.table, route.prefix)),
             sids: differences(&old.sids, &config.sids, |sid| sid.sid),
             policies: differences(&old.policies, &config.policies, |policy| &policy.name),
+            rules: differences(&old.rules, &config.rules, |rule| {
+                (rule.on.to_string(), rule.to_string())
+            }),
             neighbors: differences(&old.neighbors, &config.neighbors, |neighbor| {
                 (neighbor.address, &neighbor.interface)
             }),
@@ -276,6 +285,7 @@ impl Control {
         self.rib.replace(Source::Sid, &sids, now);
         self.rib.replace(Source::Static, &static_::routes(&self.config), now);
         self.apply_ports(true);
+        self.forget_rules();
         self.reconcile();
         self.apply_domain();
     }
@@ -303,11 +313,13 @@ impl Control {
             let policy = self.config.interfaces.get(index).and_then(|interface| {
                 // Until its policy is there, its frames are dropped.
                 let name = interface.policy.as_ref()?;
-                Some(self.policy_id(name).unwrap_or(PolicyId::MAX))
+                let takes_frames = self.config.takes_frames(interface);
+                takes_frames.then(|| self.policy_id(name).unwrap_or(PolicyId::MAX))
             });
+            let has_rules = self.apply_rules(index);
             let external = self.config.interfaces.get(index).is_some_and(is_external);
             let table = self.table(table);
-            let settings = PortSettings { mac, table, mtu, policy, external };
+            let settings = PortSettings { mac, table, mtu, policy, external, has_rules };
             if self.port_settings.get(index) != Some(&settings) {
                 self.port_settings.truncate(index);
                 self.port_settings.push(settings);

@@ -38,7 +38,7 @@ impl Steering {
             .iter()
             .map(|interface| {
                 let mode = match interface.steer {
-                    _ if interface.policy.is_some() => SteerMode::Frames,
+                    _ if control.config.takes_frames(interface) => SteerMode::Frames,
                     Mode::All => SteerMode::All,
                     Mode::Sids => SteerMode::Sids,
                 };
@@ -55,7 +55,7 @@ impl Steering {
     pub fn follow(&mut self, control: &mut Control) -> anyhow::Result<()> {
         let dirty = std::mem::take(&mut control.steer.dirty);
         let hosts = hosts(control);
-        let ipv4 = control.ipv4_routes > 0;
+        let ipv4 = control.ipv4_routes > 0 || control.rules_want_ipv4();
         let interfaces = &control.config.interfaces;
         let all_blocks =
             if interfaces.iter().any(is_external) { control.blocks() } else { BTreeSet::new() };

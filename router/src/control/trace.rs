@@ -356,7 +356,10 @@ impl trace::Step {
             destination,
             table: sidewinder_config::Table(look_up.table).to_string(),
             prefix: key.map(|key| key.prefix),
-            target: route.map(|(_, route)| route.opinion.target.to_string()),
+            target: match look_up.found {
+                Found::Policy { by_rule: true, .. } => Some("steered by a rule".into()),
+                _ => route.map(|(_, route)| route.opinion.target.to_string()),
+            },
             source: route.map(|(source, _)| source.name().into()),
         });
         match look_up.found {
@@ -371,7 +374,7 @@ impl trace::Step {
                     flavors: flavors.names().into_iter().map(Into::into).collect(),
                 });
             }
-            Found::Policy { id, list } => {
+            Found::Policy { id, list, .. } => {
                 let said = control.policy_with(id);
                 let segs = list.and_then(|list| said?.lists.get(usize::from(list)));
                 self.policy = Some(trace::Policy {

@@ -49,6 +49,7 @@ folders! {
     icmp,
     layer_2,
     next_csid,
+    rules,
 }
 
 #[test]

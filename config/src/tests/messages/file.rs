@@ -100,7 +100,7 @@ name = "eth0"
     5 | [frobnicate]
       |  ^^^^^^^^^^ the file has no such key
       |
-      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor`, `source`, `node` and `link`
+      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `rule`, `neighbor`, `source`, `node` and `link`
     ");
 }
 

@@ -509,14 +509,6 @@ policy = "wire"
        |
        = help: write policy = "…" in [[interface]]; for routes use H.Encaps
 
-    error: policy `far` is not for whole interfaces
-      --> r1.toml:26:10
-       |
-    26 | policy = "far"
-       |          ^^^^^ the policy is H.Encaps
-       |
-       = help: name a policy of H.Encaps.L2 or H.Encaps.L2.Red, or use [[route]]
-
     error: End.B6.Encaps does not go with policy `wire`
       --> r1.toml:29:12
        |
