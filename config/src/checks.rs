@@ -10,7 +10,7 @@ use std::net::Ipv6Addr;
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::item::{At, Sink, join, nearest};
-use crate::model::{Config, RouteAction, Table};
+use crate::model::{Color, Config, RouteAction, Table};
 use crate::parse::Facts;
 use crate::report::{Diagnostic, Span};
 
@@ -20,6 +20,11 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     duplicates(&facts.locators, sink, |name| format!("locator `{name}`"));
     duplicates(&facts.sids, sink, |sid| format!("SID {}", show(sid)));
     duplicates(&facts.policies, sink, |name| format!("policy `{name}`"));
+    let colors: Vec<At<Color>> =
+        facts.colors.iter().map(|at| At { value: at.value.0, span: at.span.clone() }).collect();
+    duplicates(&colors, sink, |Color { color, endpoint }| {
+        format!("the policy with color {color} and endpoint {endpoint}")
+    });
     duplicates(&facts.routes, sink, |(table, prefix)| format!("route {prefix} in table {table}"));
     duplicates(&facts.neighbors, sink, |(address, interface)| {
         format!("neighbor {address} on `{interface}`")

@@ -19,13 +19,14 @@ pub(crate) struct Schema {
 }
 
 /// Every kind of section; the keys of the first are the sections themselves.
-pub(crate) const SCHEMAS: [&Schema; 16] = [
+pub(crate) const SCHEMAS: [&Schema; 17] = [
     &TOP,
     &ROUTER,
     &INTERFACE,
     &LOCATOR,
     &SID,
     &POLICY,
+    &CANDIDATE_PATH,
     &LIST,
     &ROUTE,
     &NEXT_HOP,
@@ -59,10 +60,14 @@ schemas! {
         "sid", "behavior", "flavors", "nh6", "nh4", "interface", "next-hops", "table", "policy",
         "block-bits", "node-bits", "function-bits",
     ];
-    POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid"];
+    POLICY = "[[policy]]" [
+        "name", "behavior", "segs", "via", "lists", "candidate-paths", "color", "endpoint", "source",
+        "bsid",
+    ];
+    CANDIDATE_PATH = "candidate-paths" ["name", "preference", "segs", "via", "lists"];
     LIST = "lists" ["segs", "via", "weight"];
     ROUTE = "[[route]]" [
-        "prefix", "table", "policy", "nh6", "nh4", "interface", "next-hops", "action",
+        "prefix", "table", "policy", "color", "nh6", "nh4", "interface", "next-hops", "action",
     ];
     NEXT_HOP = "next-hops" ["nh6", "nh4", "interface", "weight", "backup"];
     RULE = "[[rule]]" [
@@ -186,6 +191,14 @@ impl<'a> Item<'a> {
         item
     }
 
+    /// What it is called in messages.
+    pub(crate) fn written(&self) -> &'static str {
+        match self.schema.header {
+            "candidate-paths" => "a candidate path",
+            header => header,
+        }
+    }
+
     /// Where the section begins.
     pub(crate) fn header(&self) -> Span {
         self.header.clone()
@@ -293,6 +306,10 @@ impl<'a> Item<'a> {
                     found.help(match schema.header {
                         "lists" => {
                             r#"write { segs = ["fc00:0:2:e::"], weight = 1 } for each list"#.into()
+                        }
+                        "candidate-paths" => {
+                            r#"write { preference = 200, segs = ["fc00:0:2:e::"] } for each path"#
+                                .into()
                         }
                         "next-hops" => {
                             r#"write { nh6 = "fe80::2", interface = "eth1" } for each next hop"#

@@ -29,10 +29,10 @@ use toml::de::DeTable;
 
 pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
-    Behavior, BgpLsSource, BgpSession, Config, Domain, Flavors, FlowLabel, Headend, Interface,
-    KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag, Policy, Poll, Queues,
-    Route, RouteAction, Router, RouterId, Rule, RuleAction, RuleScope, SegmentList, Sources, Steer,
-    Structure, Table, ZeroCopy,
+    Behavior, BgpLsSource, BgpSession, CandidatePath, Color, Config, Domain, Flavors, FlowLabel,
+    Headend, Interface, KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag,
+    Policy, Poll, Queues, Route, RouteAction, Router, RouterId, Rule, RuleAction, RuleScope,
+    SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 

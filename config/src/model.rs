@@ -13,9 +13,11 @@ use ipnet::{IpNet, Ipv6Net};
 use crate::mac::MacAddr;
 
 mod link_state;
+mod policy;
 mod rule;
 
 pub use link_state::{BgpLsSource, BgpSession, Link, Node, RouterId};
+pub use policy::{CandidatePath, Color, Policy, SegmentList};
 pub use rule::{Rule, RuleAction, RuleScope};
 
 /// A whole configuration file.
@@ -271,31 +273,6 @@ pub struct Flavors {
     pub next_csid: bool,
 }
 
-/// `[[policy]]`: what to encapsulate packets with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Policy {
-    /// Its name, which routes refer to.
-    pub name: String,
-    /// How the segments are written into the packet.
-    pub behavior: Headend,
-    /// One or more segment lists; flows are shared among them by weight.
-    pub lists: Vec<SegmentList>,
-    /// Outer source address, already defaulted to the router's `encap_source`.
-    pub source: Ipv6Addr,
-}
-
-/// One way of a policy through the network.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SegmentList {
-    /// SIDs, first to last; where nodes are named, none until they are found in the topology.
-    pub segs: Vec<Ipv6Addr>,
-    /// Names or router IDs of nodes, or SIDs, first to last, each of which is one segment; none
-    /// where there are SIDs only.
-    pub via: Vec<String>,
-    /// Share of the flows, 1 to 255, relative to the other lists.
-    pub weight: u8,
-}
-
 /// `[[route]]`: where packets to a prefix go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -312,6 +289,9 @@ pub struct Route {
 pub enum RouteAction {
     /// Encapsulate by the policy of this name.
     Policy(String),
+    /// Encapsulate by the policy of this name, which is for the next hop and a color, while it has a
+    /// way; else send through the next hop (RFC 9256, 8.4).
+    Colored(String, NextHop),
     /// Send through one of these; one or more.
     Via(Vec<NextHop>),
     /// Destinations are neighbours on this interface.
@@ -549,14 +529,6 @@ impl Headend {
                 IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1)
             }
         }
-    }
-}
-
-impl SegmentList {
-    /// How many segments it has; at least one.
-    #[allow(clippy::len_without_is_empty, reason = "it never is")]
-    pub fn len(&self) -> usize {
-        self.segs.len() + self.via.len()
     }
 }
 

@@ -21,8 +21,8 @@ use crate::item::{
     Value,
 };
 use crate::model::{
-    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, RuleScope,
-    Steer, Table, ZeroCopy,
+    Behavior, Color, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId,
+    RuleScope, Steer, Table, ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -47,6 +47,8 @@ pub(crate) struct Facts {
     pub(crate) rules: Vec<At<RuleScope>>,
     /// Those policies that are named by routes and rules, for packets.
     pub(crate) steered_packets: Vec<At<String>>,
+    /// Colors and endpoints of policies, with the policies' names.
+    pub(crate) colors: Vec<At<(Color, String)>>,
     /// What SIDs that name a policy want its behavior to be.
     pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.

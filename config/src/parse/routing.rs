@@ -1,11 +1,13 @@
 //! `[[route]]`, `[[neighbor]]` and `[source.*]`.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::next_hops::{self, Of};
 use super::{Facts, interface_ref, is_empty_list, link_state};
 use crate::item::{At, Item, SOURCE_BGP_LS, SOURCE_KERNEL, join};
-use crate::model::{KernelSource, Neighbor, Route, RouteAction, Sources, Table};
+use crate::model::{Color, KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table};
 use crate::read;
 use crate::report::Diagnostic;
 
@@ -45,6 +47,7 @@ fn route_action(
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
     facts.steered_packets.extend(policy.clone());
+    let color = item.get_at("color", read::number(0..=u32::MAX));
     let action = item.get("action", read::word(ACTIONS));
     let of = match prefix {
         Some(At { value: IpNet::V6(_), span }) => Of::Ipv6Route(span.clone()),
@@ -63,6 +66,13 @@ fn route_action(
     if item.has("interface") && !ways.iter().any(|way| way.starts_with("nh")) {
         ways.push("interface");
     }
+    if let Some(value) = item.value("color").filter(|_| *ways != ["nh6"]) {
+        item.push(
+            value
+                .error("`color` needs `nh6`, and nothing else", "")
+                .help("the policy is the one with this color whose endpoint is the next hop"),
+        );
+    }
     match &*ways {
         [] => {
             item.push(
@@ -75,6 +85,7 @@ fn route_action(
             None
         }
         ["policy"] => policy.map(|policy| RouteAction::Policy(policy.value)),
+        ["nh6"] if item.has("color") => colored(item, color?, single?, facts),
         ["nh6"] | ["nh4"] => single.map(|next_hop| RouteAction::Via(vec![next_hop])),
         ["next-hops"] => Some(RouteAction::Via(next_hops)),
         ["action"] => action.map(|action| match action {
@@ -100,6 +111,41 @@ fn route_action(
             None
         }
     }
+}
+
+/// A route with a color: the policy with this color for its next hop.
+fn colored(
+    item: &Item<'_>,
+    color: At<u32>,
+    next_hop: NextHop,
+    facts: &mut Facts,
+) -> Option<RouteAction> {
+    let endpoint = match next_hop.address {
+        IpAddr::V6(endpoint) => endpoint,
+        IpAddr::V4(_) => return None,
+    };
+    let wanted = Color { color: color.value, endpoint };
+    let found = facts.colors.iter().find(|at| at.value.0 == wanted);
+    let Some(At { value: (_, name), .. }) = found else {
+        let of_color = facts.colors.iter().find(|at| at.value.0.color == color.value);
+        let found = Diagnostic::error(format!(
+            "there is no policy with color {} and endpoint {endpoint}",
+            color.value
+        ))
+        .at(color.span, "");
+        item.push(match of_color {
+            Some(At { value: (Color { endpoint, .. }, name), .. }) => {
+                found.help(format!("policy `{name}` has this color, and endpoint {endpoint}"))
+            }
+            None => found.help(format!(
+                "add color = {} and endpoint = \"{endpoint}\" to a [[policy]]",
+                color.value
+            )),
+        });
+        return None;
+    };
+    facts.steered_packets.push(At { value: name.clone(), span: color.span });
+    Some(RouteAction::Colored(name.clone(), next_hop))
 }
 
 pub(super) fn neighbor(item: &Item<'_>, facts: &mut Facts) -> Option<Neighbor> {

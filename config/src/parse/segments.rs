@@ -9,8 +9,10 @@ use crate::HEADROOM;
 use crate::behaviors::{
     self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
 };
-use crate::item::{At, Item, LIST, Value, join, nearest};
-use crate::model::{Flavors, Headend, LocalSid, Locator, NextHop, Policy, SegmentList};
+use crate::item::{At, CANDIDATE_PATH, Item, LIST, Value, join, nearest};
+use crate::model::{
+    CandidatePath, Color, Flavors, Headend, LocalSid, Locator, NextHop, Policy, SegmentList,
+};
 use crate::read;
 use crate::report::{Diagnostic, Span};
 
@@ -320,7 +322,8 @@ fn read_policy(
     facts: &mut Facts,
 ) -> Option<Policy> {
     let source = item.get("source", read::ipv6_global).or(encap_source);
-    let lists = lists(item);
+    let color = color(item, name.as_ref(), facts);
+    let (paths, lists) = paths(item);
     if let Some(behavior) = &behavior {
         for list in &lists {
             report_headroom(item, behavior.value, list);
@@ -331,6 +334,8 @@ fn read_policy(
     let policy = Policy {
         name: name?.value,
         behavior: behavior?.value,
+        color,
+        paths,
         lists: lists.iter().map(Listed::segment_list).collect(),
         source: source?,
     };
@@ -343,6 +348,7 @@ struct Listed {
     segs: Vec<At<Ipv6Addr>>,
     via: Vec<At<String>>,
     weight: u8,
+    path: usize,
     span: Span,
 }
 
@@ -350,7 +356,7 @@ impl Listed {
     fn segment_list(&self) -> SegmentList {
         let segs = self.segs.iter().map(|seg| seg.value).collect();
         let via = self.via.iter().map(|node| node.value.clone()).collect();
-        SegmentList { segs, via, weight: self.weight }
+        SegmentList { segs, via, weight: self.weight, path: self.path }
     }
 
     /// The places of its segments.
@@ -360,13 +366,76 @@ impl Listed {
     }
 }
 
-/// The policy's segment lists, of `segs`, of `via` or of `lists`.
+/// Color and endpoint of the policy; one is nothing without the other.
+fn color(item: &Item<'_>, name: Option<&At<String>>, facts: &mut Facts) -> Option<Color> {
+    let color = item.get_at("color", read::number(0..=u32::MAX));
+    let endpoint = item.get_at("endpoint", read::ipv6_unicast);
+    for (given, missing, example) in
+        [("color", "endpoint", "\"fc00:0:3::1\""), ("endpoint", "color", "100")]
+    {
+        if let Some(value) = item.value(given).filter(|_| !item.has(missing)) {
+            item.push(
+                value
+                    .error(format!("`{given}` needs `{missing}`"), "")
+                    .help(format!("add a line such as {missing} = {example}")),
+            );
+        }
+    }
+    let At { value: color, span } = color?;
+    let color = Color { color, endpoint: endpoint?.value };
+    facts.colors.push(At { value: (color, name?.value.clone()), span });
+    Some(color)
+}
+
+/// The policy's candidate paths, as far as it has any, and its segment lists.
+fn paths(item: &Item<'_>) -> (Vec<CandidatePath>, Vec<Listed>) {
+    let Some(value) = item.value("candidate-paths") else { return (Vec::new(), lists(item)) };
+    for key in ["segs", "via", "lists"] {
+        if let Some(other) = item.value(key) {
+            item.push(
+                other
+                    .error(format!("`{key}` and `candidate-paths` exclude each other"), "")
+                    .at(value.span(), "")
+                    .help("put the segments into a candidate path"),
+            );
+        }
+    }
+    if is_empty_list(value) {
+        item.push(
+            value
+                .error("`candidate-paths` names no path", "empty")
+                .help("write { preference = 200, segs = [\"fc00:0:2:e::\"] } for each path"),
+        );
+    }
+    let mut paths: Vec<At<CandidatePath>> = Vec::new();
+    let mut all = Vec::new();
+    for item in item.tables("candidate-paths", &CANDIDATE_PATH) {
+        let name = item.get("name", read::name);
+        let preference = item.get_at("preference", read::number(0..=u32::MAX));
+        let span = preference.as_ref().map_or(item.header(), |at| at.span.clone());
+        let preference = preference.map_or(CandidatePath::DEFAULT_PREFERENCE, |at| at.value);
+        if let Some(same) = paths.iter().find(|other| other.value.preference == preference) {
+            item.push(
+                Diagnostic::error(format!("two candidate paths have the preference {preference}"))
+                    .at(span.clone(), "this one")
+                    .at(same.span.clone(), "and this one")
+                    .help("the path with the highest preference is used: give each another"),
+            );
+        }
+        let path = paths.len();
+        all.extend(lists(&item).into_iter().map(|list| Listed { path, ..list }));
+        paths.push(At { value: CandidatePath { name, preference }, span });
+    }
+    (paths.into_iter().map(|path| path.value).collect(), all)
+}
+
+/// The segment lists of a policy or of a candidate path, of `segs`, of `via` or of `lists`.
 fn lists(item: &Item<'_>) -> Vec<Listed> {
     let given: Vec<_> =
         ["segs", "via", "lists"].into_iter().filter_map(|key| item.value(key)).collect();
     match given[..] {
         [] => item.push(
-            Diagnostic::error("[[policy]] has no segments")
+            Diagnostic::error(format!("{} has no segments", item.written()))
                 .at(item.header(), "`segs` is missing here")
                 .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]")
                 .help("or name nodes of the topology: via = [\"r2\", \"fc00:0:3:d6::\"]"),
@@ -418,7 +487,7 @@ fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the SIDs to visit, first to last"),
         );
     }
-    Some(Listed { segs: list.value, via: Vec::new(), weight, span: list.span })
+    Some(Listed { segs: list.value, via: Vec::new(), weight, path: 0, span: list.span })
 }
 
 fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
@@ -430,7 +499,7 @@ fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the nodes to visit, first to last"),
         );
     }
-    Some(Listed { segs: Vec::new(), via: list.value, weight, span: list.span })
+    Some(Listed { segs: Vec::new(), via: list.value, weight, path: 0, span: list.span })
 }
 
 fn report_headroom(item: &Item<'_>, behavior: Headend, list: &Listed) {

@@ -44,7 +44,9 @@ fn mentions_every_key() {
         let written = format!("{key} = ");
         let found = sections.into_iter().any(|(section, name)| match header {
             // Tables inside a section.
-            "lists" => name == "[[policy]]" && section.iter().any(|l| inline(l, &written)),
+            "lists" | "candidate-paths" => {
+                name == "[[policy]]" && section.iter().any(|l| inline(l, &written))
+            }
             "next-hops" => name == "[[route]]" && section.iter().any(|l| inline(l, &written)),
             // Its keys are sections.
             "[source]" => name == format!("[source.{key}]"),

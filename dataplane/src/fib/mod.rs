@@ -15,6 +15,7 @@ pub mod nexthop;
 mod node;
 pub mod publish;
 pub mod rules;
+pub mod shares;
 pub mod simd;
 pub mod table;
 mod tree;
@@ -55,7 +56,7 @@ pub struct Sid {
 pub struct Policy {
     /// Its segment lists, ready to be pushed.
     pub lists: Vec<SegmentList>,
-    /// Index into `lists`, as often as the list's weight says.
+    /// Index into `lists`, as often as the list's weight says: see [`shares`].
     pub buckets: Vec<u16>,
     /// Table that the first segment is looked up in.
     pub table: TableIndex,

@@ -12,9 +12,10 @@ use sidewinder_dataplane::port::xdp::steer::AttachMode;
 use sidewinder_dataplane::verdict::Reason;
 
 use super::What;
+use crate::control::InstalledPolicy;
 use crate::control::daemon::Daemon;
 use crate::control::rib::{self, Hop, Key, Standing, Target};
-use crate::control::{Control, InstalledPolicy};
+use crate::control::validity::Validity;
 use crate::source::static_;
 
 /// Packets and bytes.
@@ -244,6 +245,15 @@ pub struct Policy {
     pub name: String,
     /// Its behavior, as RFC 8986 spells it.
     pub behavior: String,
+    /// Its color.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<u32>,
+    /// The endpoint that goes with the color.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<IpAddr>,
+    /// The candidate path that is active, of a policy that has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
     /// Source of its outer headers.
     pub source: String,
     /// Its segment lists.
@@ -259,9 +269,14 @@ pub struct List {
     /// The nodes that they were found by, where the file names nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<String>,
-    /// Why there are none.
+    /// The candidate path that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unresolved: Option<String>,
+    pub path: Option<String>,
+    /// `active`, `standby` (another path is preferred) or `invalid`.
+    pub state: String,
+    /// Why it is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<String>,
     /// Its share of the flows.
     pub weight: u8,
     /// Bytes it adds to a packet.
@@ -514,23 +529,49 @@ pub fn sources(daemon: &Daemon) -> Vec<Source> {
 /// The policies: those of the file, also where they have no segments, then the others.
 pub fn policies(daemon: &Daemon) -> Vec<Policy> {
     let control = &daemon.control;
-    let describe = |said: &config::Policy, installed: Option<&InstalledPolicy>| Policy {
-        name: said.name.clone(),
-        behavior: said.behavior.to_string(),
-        source: said.source.to_string(),
-        lists: said.lists.iter().map(|list| segment_list(control, said, list, installed)).collect(),
-    };
-    let named = control.config.policies.iter();
-    let named = named.map(|said| describe(said, control.policies.get(&said.name)));
-    let inline = control.inline_policies().map(|policy| describe(&policy.said, Some(policy)));
+    let named = control.config.policies.iter().map(|said| {
+        let installed = control.policies.get(&said.name);
+        describe(said, installed, &control.validities(said))
+    });
+    let inline = control.inline_policies().map(|policy| {
+        let active = vec![Validity::Active; policy.said.lists.len()];
+        describe(&policy.said, Some(policy), &active)
+    });
     named.chain(inline).collect()
 }
 
+fn describe(
+    said: &config::Policy,
+    installed: Option<&InstalledPolicy>,
+    validities: &[Validity],
+) -> Policy {
+    let path = |list: &config::SegmentList| said.paths.get(list.path).map(ToString::to_string);
+    let lists: Vec<List> = said
+        .lists
+        .iter()
+        .zip(validities)
+        .map(|(list, validity)| List {
+            path: path(list),
+            ..segment_list(said, list, installed, validity)
+        })
+        .collect();
+    let active = lists.iter().find(|list| list.state == "active");
+    Policy {
+        name: said.name.clone(),
+        behavior: said.behavior.to_string(),
+        color: said.color.map(|color| color.color),
+        endpoint: said.color.map(|color| color.endpoint.into()),
+        active: active.and_then(|list| list.path.clone()),
+        source: said.source.to_string(),
+        lists,
+    }
+}
+
 fn segment_list(
-    control: &Control,
     said: &config::Policy,
     list: &config::SegmentList,
     installed: Option<&InstalledPolicy>,
+    validity: &Validity,
 ) -> List {
     let found = installed.and_then(|installed| {
         let known = installed.said.lists.iter().zip(&installed.counters);
@@ -541,14 +582,17 @@ fn segment_list(
     });
     let segs = found.map_or(&list.segs, |(list, _)| &list.segs);
     let Traffic { packets, bytes } = found.map(|(_, c)| c.get()).unwrap_or_default();
-    let unresolved = match list.via.is_empty() {
-        true => None,
-        false => control.unresolved(&list.via).map(Into::into),
+    let (state, invalid) = match validity {
+        Validity::Active => ("active", None),
+        Validity::Standby => ("standby", None),
+        Validity::Invalid(why) => ("invalid", Some(why.clone())),
     };
     List {
         segs: segs.iter().map(ToString::to_string).collect(),
         via: list.via.clone(),
-        unresolved,
+        path: None,
+        state: state.into(),
+        invalid,
         weight: list.weight,
         overhead: said.behavior.overhead(list.len()),
         packets,

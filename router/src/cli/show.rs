@@ -367,7 +367,8 @@ fn topology(topology: &Topology) -> String {
 
 fn policies(policies: &[Policy]) -> Table {
     let mut table = Table::new([
-        "policy", "behavior", "source", "segs", "weight", "overhead", "packets", "bytes",
+        "policy", "behavior", "source", "path", "segs", "weight", "state", "overhead", "packets",
+        "bytes",
     ]);
     for policy in policies {
         for (place, list) in policy.lists.iter().enumerate() {
@@ -376,8 +377,13 @@ fn policies(policies: &[Policy]) -> Table {
                 first(&policy.name),
                 first(&policy.behavior),
                 first(&policy.source),
+                list.path.clone().unwrap_or_default(),
                 segments(list),
                 list.weight.to_string(),
+                match &list.invalid {
+                    Some(why) => format!("{}: {why}", list.state),
+                    None => list.state.clone(),
+                },
                 list.overhead.to_string(),
                 grouped(list.packets),
                 grouped(list.bytes),
@@ -387,13 +393,13 @@ fn policies(policies: &[Policy]) -> Table {
     table
 }
 
-/// The segments of a list; of one that names nodes, these too, or why there are none.
+/// The segments of a list; of one that names nodes, these too.
 fn segments(list: &List) -> String {
     let segs = list.segs.join(",");
-    match &list.unresolved {
-        Some(why) => format!("via {}: {why}", list.via.join(",")),
-        None if list.via.is_empty() => segs,
-        None => format!("{segs} (via {})", list.via.join(",")),
+    match (list.via.is_empty(), list.segs.is_empty()) {
+        (true, _) => segs,
+        (false, true) => format!("via {}", list.via.join(",")),
+        (false, false) => format!("{segs} (via {})", list.via.join(",")),
     }
 }
 

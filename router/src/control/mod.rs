@@ -32,6 +32,7 @@ pub mod sids;
 pub mod startup;
 pub mod steering;
 pub mod trace;
+pub mod validity;
 pub mod workers;
 
 #[cfg(test)]
@@ -63,6 +64,8 @@ pub struct Control {
     pub policies: BTreeMap<String, InstalledPolicy>,
     /// Segments of lists that name nodes, or why there are none.
     via: policies::Resolved,
+    /// First segments of lists that policies may choose from, and why some cannot be reached.
+    first_segments: validity::FirstSegments,
     /// Policies that routes carry themselves.
     inline: HashMap<Arc<Policy>, InstalledPolicy>,
     /// Rules.
@@ -141,6 +144,7 @@ impl Control {
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
             via: policies::Resolved::new(),
+            first_segments: validity::FirstSegments::new(),
             inline: HashMap::new(),
             rules: rules::InstalledRules::default(),
             nexthops: NextHops::new(Arc::clone(&health)),
@@ -272,6 +276,7 @@ impl Control {
 
     fn apply(&mut self) {
         let now = Instant::now();
+        self.first_segments = self.reach_first_segments();
         self.apply_policies();
         let sids: Routes = self
             .config

@@ -70,6 +70,8 @@ pub struct NextHops {
     members: HashMap<GroupId, Members>,
     group_ids: Ids,
     written: HashMap<AdjacencyId, Adjacency>,
+    /// What each is as soon as all is published.
+    states: HashMap<AdjacencyId, State>,
     /// States that hold only once the workers have the adjacency's new contents.
     after_publish: Vec<(AdjacencyId, State)>,
 }
@@ -85,6 +87,7 @@ impl NextHops {
             members: HashMap::new(),
             group_ids: Ids::default(),
             written: HashMap::new(),
+            states: HashMap::new(),
             after_publish: Vec::new(),
         }
     }
@@ -149,6 +152,7 @@ impl NextHops {
             let id = adjacency.id;
             self.adjacencies.remove(&(port, address));
             self.written.remove(&id);
+            self.states.remove(&id);
             // Its state stays: a worker may be in the middle of a round with the FIB that leads there.
             self.adjacency_ids.give_back(id);
         }
@@ -189,7 +193,16 @@ impl NextHops {
             }
         }
         self.after_publish.push((id, state));
+        self.states.insert(id, state);
         state
+    }
+
+    /// Whether there is somebody to send packets of a group to, known or yet to be found.
+    pub fn is_usable(&self, id: GroupId) -> bool {
+        let members = self.members.get(&id).into_iter().flatten();
+        let known =
+            members.filter_map(|member| self.adjacencies.get(&(member.port, member.address)));
+        known.filter_map(|used| self.states.get(&used.id)).any(|state| *state != State::Down)
     }
 
     /// To be called when all that was staged is published.

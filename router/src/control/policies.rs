@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use sidewinder_config::{Policy, RouteAction};
-use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
+use sidewinder_config::{Policy, SegmentList};
+use sidewinder_dataplane::behavior::headend::{self, Mode};
 use sidewinder_dataplane::counters::PacketCounters;
-use sidewinder_dataplane::fib::entry::{Entry, PolicyId, TableIndex};
-use sidewinder_dataplane::fib::nexthop::spread;
-use sidewinder_dataplane::fib::{self, Change};
+use sidewinder_dataplane::fib::entry::{Entry, PolicyId};
+use sidewinder_dataplane::fib::{self, Change, shares};
 
 use super::Control;
 use super::rib::Key;
-use crate::source::static_;
 
 /// A policy that workers know.
 #[derive(Debug)]
@@ -23,6 +21,8 @@ pub struct InstalledPolicy {
     /// What its source says of it.
     pub said: Arc<Policy>,
     hop_limit: u8,
+    /// Whose the buckets of its flows are, by segment list.
+    buckets: Vec<u16>,
     /// Packets and bytes, by segment list.
     pub counters: Vec<Arc<PacketCounters>>,
     /// Routes that lead into it, of one that routes carry themselves.
@@ -40,41 +40,8 @@ impl Control {
             return;
         }
         self.via = via;
-        self.apply_policies();
-        self.apply_port_settings();
-        let routes = self.config.routes.iter();
-        let steered = routes.filter(|route| matches!(route.action, RouteAction::Policy(_)));
-        let steered = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
-        let sids = self.config.sids.iter();
-        let binding = sids.filter(|sid| static_::policy(&sid.behavior).is_some());
-        let binding = binding.map(|sid| Key { table: Key::MAIN, prefix: sid.sid.into() });
-        self.rib.touch(steered.chain(binding));
-    }
-
-    /// Why a list that names nodes has no segments.
-    pub fn unresolved(&self, via: &[String]) -> Option<&str> {
-        match self.via.get(via) {
-            Some(Ok(_)) => None,
-            Some(Err(why)) => Some(why),
-            None => Some("the topology is not known yet"),
-        }
-    }
-
-    /// A policy with the segments of its nodes, without the lists that have none; `None` if none
-    /// has.
-    fn resolved(&self, said: &Policy) -> Option<Policy> {
-        let mut policy = said.clone();
-        policy.lists.retain_mut(|list| {
-            if list.via.is_empty() {
-                return true;
-            }
-            match self.via.get(&list.via) {
-                Some(Ok(segments)) => list.segs.clone_from(segments),
-                Some(Err(_)) | None => return false,
-            }
-            true
-        });
-        (!policy.lists.is_empty()).then_some(policy)
+        self.first_segments = self.reach_first_segments();
+        self.policies_changed();
     }
 
     /// The index of the policy of this name.
@@ -184,51 +151,54 @@ impl Control {
                     self.policy_ids - 1
                 },
             );
-        // A segment list that stays keeps its counters; one that names nodes does so whatever its
-        // segments are.
-        let counters: Vec<_> = said
-            .lists
+        // A segment list that stays keeps its counters and its flows; one that names nodes does so
+        // whatever its segments are.
+        let old_place = |list: &SegmentList| {
+            let same = |other: &SegmentList| {
+                other.via == list.via && (other.segs == list.segs || !list.via.is_empty())
+            };
+            old.as_ref().and_then(|old| old.said.lists.iter().position(same))
+        };
+        let places: Vec<Option<usize>> = said.lists.iter().map(old_place).collect();
+        let counters: Vec<_> = places
             .iter()
-            .map(|list| {
-                let before = old.as_ref().and_then(|old| {
-                    let same = |other: &&sidewinder_config::SegmentList| {
-                        other.via == list.via && (other.segs == list.segs || !list.via.is_empty())
-                    };
-                    let index = old.said.lists.iter().position(|other| same(&other))?;
-                    old.counters.get(index).cloned()
-                });
+            .map(|place| {
+                let before = old.as_ref().zip(*place);
+                let before = before.and_then(|(old, place)| old.counters.get(place).cloned());
                 before.unwrap_or_else(|| PacketCounters::new(self.workers))
             })
             .collect();
+        let new_place = |owner: &u16| {
+            let place = places.iter().position(|place| *place == Some(usize::from(*owner)))?;
+            Some(place as u16)
+        };
+        let before: Vec<_> = old.iter().flat_map(|old| &old.buckets).map(new_place).collect();
+        let weights: Vec<_> = said.lists.iter().map(|list| u32::from(list.weight)).collect();
+        let buckets = shares::divide(&weights, &before);
         let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
-        let policy = compile(said, hop_limit, table, &counters);
+        let policy = fib::Policy {
+            lists: compile(said, hop_limit, &counters),
+            buckets: buckets.clone(),
+            table,
+        };
         self.writer.stage(Change::Policy(id, Some(policy)));
         let users = old.map_or(0, |old| old.users);
-        InstalledPolicy { id, said: Arc::clone(said), hop_limit, counters, users }
+        InstalledPolicy { id, said: Arc::clone(said), hop_limit, buckets, counters, users }
     }
 }
 
 fn compile(
     said: &Policy,
     hop_limit: u8,
-    table: TableIndex,
     counters: &[Arc<PacketCounters>],
-) -> fib::Policy {
+) -> Vec<headend::SegmentList> {
     let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
-    let lists = said
-        .lists
-        .iter()
-        .zip(counters)
+    let lists = said.lists.iter().zip(counters);
+    lists
         .map(|(list, counters)| {
             let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
-            SegmentList::new(mode, &segs, said.source.into(), hop_limit, Arc::clone(counters))
+            let (source, counters) = (said.source.into(), Arc::clone(counters));
+            headend::SegmentList::new(mode, &segs, source, hop_limit, counters)
         })
-        .collect();
-    let weights: Vec<_> = said
-        .lists
-        .iter()
-        .enumerate()
-        .map(|(index, list)| (index as u16, u32::from(list.weight)))
-        .collect();
-    fib::Policy { lists, buckets: spread(&weights), table }
+        .collect()
 }

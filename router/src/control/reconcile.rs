@@ -61,8 +61,23 @@ impl Control {
         self.routes.get(key).map(|route| route.entry)
     }
 
-    /// Brings the FIB's routes up to date with the RIB.
+    /// Brings the FIB's routes up to date with the RIB, and the policies with the routes.
     pub fn reconcile(&mut self) {
+        // A policy may rest on a route that leads into another.
+        const MAX_DEPTH: usize = 8;
+        for _ in 0..MAX_DEPTH {
+            self.reconcile_routes();
+            if !self.follow_policies() {
+                break;
+            }
+        }
+        self.reconcile_routes();
+        if self.sids_changed {
+            self.apply_domain();
+        }
+    }
+
+    fn reconcile_routes(&mut self) {
         while self.rib.is_dirty() {
             let dirty = self.rib.take_dirty();
             let mut links_changed = false;
@@ -73,9 +88,6 @@ impl Control {
             if links_changed {
                 self.apply_neighbours();
             }
-        }
-        if self.sids_changed {
-            self.apply_domain();
         }
     }
 
@@ -97,6 +109,7 @@ impl Control {
         let installed = best.map(|(source, target)| {
             let floats: Vec<_> = match &target {
                 Target::Via(hops) => floating(hops),
+                Target::Colored(_, hop) => floating(std::slice::from_ref(hop.as_ref())),
                 Target::Sid(sid) => floating(&static_::hops(&sid.behavior).unwrap_or_default()),
                 _ => Vec::new(),
             };
@@ -126,6 +139,10 @@ impl Control {
                     Compiled::not(Standing::PolicyUnresolved)
                 }
                 None => Compiled::not(Standing::PolicyUnknown),
+            },
+            Target::Colored(name, hop) => match self.policy(name) {
+                Some(entry) => Compiled::best(entry),
+                None => self.compile_hops(key, source, std::slice::from_ref(hop.as_ref())),
             },
             Target::Encap(policy) => {
                 let entry = self.acquire_inline(policy);

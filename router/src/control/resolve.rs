@@ -146,7 +146,7 @@ impl Control {
             Some((key, Target::Via(hops))) if depth < MAX_DEPTH => {
                 self.resolve_at(table, hops, &key, depth + 1)
             }
-            Some((_, target @ (Target::Policy(_) | Target::Encap(_)))) => {
+            Some((_, target @ (Target::Policy(_) | Target::Colored(..) | Target::Encap(_)))) => {
                 Resolved::Policy(target.clone())
             }
             _ => Resolved::Nowhere,

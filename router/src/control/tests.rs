@@ -1,5 +1,7 @@
 //! What files and views of the kernel become.
 
+mod policies;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -328,16 +330,14 @@ fn any_source_has_sids_and_policies() {
     assert_eq!(control.sids[&key("fc00:0:1:e::/128")].source, Source::Sid);
 
     let policy = |seg: &str| {
-        inline(sidewinder_config::Policy {
-            name: String::new(),
-            behavior: sidewinder_config::Headend::HEncaps,
-            lists: vec![sidewinder_config::SegmentList {
-                segs: vec![seg.parse().unwrap()],
-                via: Vec::new(),
-                weight: 1,
-            }],
-            source: "fc00::1".parse().unwrap(),
-        })
+        let list = sidewinder_config::SegmentList {
+            segs: vec![seg.parse().unwrap()],
+            via: Vec::new(),
+            weight: 1,
+            path: 0,
+        };
+        let (behavior, source) = (sidewinder_config::Headend::HEncaps, "fc00::1".parse().unwrap());
+        inline(sidewinder_config::Policy::new(behavior, vec![list], source))
     };
     announce(&mut control, "2001:db8:a::/48", Target::Encap(policy("fc00:0:2::")));
     announce(&mut control, "2001:db8:b::/48", Target::Encap(policy("fc00:0:2::")));

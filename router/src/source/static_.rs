@@ -1,5 +1,7 @@
 //! The configuration file as a source: its routes, and its words in the data plane's terms.
 
+use std::sync::Arc;
+
 use sidewinder_config::{Behavior as Said, Config, RouteAction, Structure};
 use sidewinder_dataplane::behavior::csid::Layout;
 use sidewinder_dataplane::behavior::{Behavior, Flavors};
@@ -15,6 +17,9 @@ pub fn routes(config: &Config) -> Routes {
         .map(|route| {
             let target = match &route.action {
                 RouteAction::Policy(name) => Target::Policy(name.as_str().into()),
+                RouteAction::Colored(name, hop) => {
+                    Target::Colored(name.as_str().into(), Arc::new(Hop::from(hop)))
+                }
                 RouteAction::Via(hops) => Target::Via(hops.iter().map(Hop::from).collect()),
                 RouteAction::OnLink(interface) => Target::OnLink(interface.as_str().into()),
                 RouteAction::Blackhole => Target::Discard(Discard::Blackhole),

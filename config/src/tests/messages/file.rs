@@ -142,7 +142,7 @@ segs = ["fc00:0:2::"]
     14 | segs = ["fc00:0:2::"]
        | ^^^^ [[route]] has no such key
        |
-       = help: `segs` belongs in [[policy]] or lists
+       = help: `segs` belongs in [[policy]], candidate-paths or lists
     "#);
 }
 

@@ -61,6 +61,8 @@ pub enum Target {
     Sid(Arc<LocalSid>),
     /// Into the policy of this name.
     Policy(Arc<str>),
+    /// Into the policy of this name, and through the neighbour where it has no way.
+    Colored(Arc<str>, Arc<Hop>),
     /// Into a policy without a name, which all who say the same share: see [`inline`].
     Encap(Arc<Policy>),
     /// Through neighbours.
@@ -159,6 +161,7 @@ impl fmt::Display for Target {
         match self {
             Self::Sid(sid) => write!(f, "sid {}", sid.behavior),
             Self::Policy(name) => write!(f, "policy {name}"),
+            Self::Colored(name, hop) => write!(f, "policy {name}, or via {}", hop.among(1)),
             Self::Encap(policy) => f.write_str(&policy.name),
             Self::Via(hops) => {
                 for (index, hop) in hops.iter().enumerate() {

@@ -113,13 +113,13 @@ impl Translator<'_> {
                 Some(Encap::Seg6(Seg6 { mode: same, segs })) if *same == mode => {
                     // Weights of ours are smaller: the kernel's are seldom large.
                     let weight = leg.weight.clamp(1, u32::from(u8::MAX)) as u8;
-                    Ok(SegmentList { segs: segs.clone(), via: Vec::new(), weight })
+                    Ok(SegmentList { segs: segs.clone(), via: Vec::new(), weight, path: 0 })
                 }
                 _ => Err(LeftToKernel::MixedNextHops),
             })
             .collect::<Result<Vec<_>, _>>()?;
         let source = encap_source(self.config, self.ports).ok_or(LeftToKernel::NoEncapSource)?;
-        Ok(Target::Encap(inline(Policy { name: String::new(), behavior, lists, source })))
+        Ok(Target::Encap(inline(Policy::new(behavior, lists, source))))
     }
 
     /// Our name of a link that packets can leave by.
