@@ -163,7 +163,7 @@ const CSID_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Headend behaviors that exist but that [`Headend`] has not.
-const OTHER_HEADENDS: &[&str] = &["H.Insert", "H.Insert.Red", "H.M.GTP4.D"];
+const OTHER_HEADENDS: &[&str] = &["H.Insert.Red", "H.M.GTP4.D"];
 
 /// Flavors that exist but that [`crate::Flavors`] has not.
 pub(crate) const OTHER_FLAVORS: &[&str] = &["REPLACE-CSID"];
@@ -216,18 +216,23 @@ impl Behavior {
 
 impl Headend {
     /// The behavior of a SID that stands for a policy with this one (RFC 8986, 4.13 and 4.14); a
-    /// policy for frames has none.
+    /// policy for frames, and one that inserts, have none.
     pub(crate) fn binding(self, policy: String) -> Option<Behavior> {
         match self {
             Self::HEncaps => Some(Behavior::EndB6Encaps { policy }),
             Self::HEncapsRed => Some(Behavior::EndB6EncapsRed { policy }),
-            Self::HEncapsL2 | Self::HEncapsL2Red => None,
+            Self::HInsert | Self::HEncapsL2 | Self::HEncapsL2Red => None,
         }
     }
 
     /// Whether it is for Ethernet frames.
     pub fn is_l2(self) -> bool {
         matches!(self, Self::HEncapsL2 | Self::HEncapsL2Red)
+    }
+
+    /// Whether it takes IPv6 packets only.
+    pub fn is_v6_only(self) -> bool {
+        self == Self::HInsert
     }
 
     /// Whether the first segment is left out of the SRH.

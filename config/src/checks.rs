@@ -210,6 +210,16 @@ fn steering(config: &Config, facts: &Facts, sink: &Sink) {
             );
         }
     }
+    for at in &facts.steered_v4 {
+        let found = config.policy(&at.value).map(|policy| policy.behavior);
+        if let Some(behavior) = found.filter(|behavior| behavior.is_v6_only()) {
+            sink.push(
+                Diagnostic::error(format!("policy `{}` is for IPv6 packets only", at.value))
+                    .at(at.span.clone(), format!("the policy is {behavior}"))
+                    .help("an IPv4 packet takes no SRH: use H.Encaps"),
+            );
+        }
+    }
 }
 
 /// One prefix of a table leads to one thing.

@@ -439,6 +439,8 @@ words! {
         /// `H.Encaps.Red` (5.2): the first segment is left out of the SRH, and with one segment
         /// there is no SRH.
         HEncapsRed = "H.Encaps.Red",
+        /// `H.Insert` (draft-filsfils-spring-srv6-net-pgm-insertion, 4.1): an SRH in the packet itself.
+        HInsert = "H.Insert",
         /// `H.Encaps.L2` (5.3): as `H.Encaps`, of Ethernet frames.
         HEncapsL2 = "H.Encaps.L2",
         /// `H.Encaps.L2.Red` (5.4): as `H.Encaps.Red`, of Ethernet frames.
@@ -517,13 +519,14 @@ words! {
 }
 
 impl Headend {
-    /// Bytes that encapsulating with `segments` segments adds to a packet.
+    /// Bytes that `segments` segments add to a packet.
     pub fn overhead(self, segments: usize) -> usize {
         const IPV6_HEADER: usize = 40;
         const SRH_FIXED: usize = 8;
         const SEGMENT: usize = 16;
         match self {
             Self::HEncaps | Self::HEncapsL2 => IPV6_HEADER + SRH_FIXED + SEGMENT * segments,
+            Self::HInsert => SRH_FIXED + SEGMENT * (segments + 1),
             Self::HEncapsRed | Self::HEncapsL2Red if segments <= 1 => IPV6_HEADER,
             Self::HEncapsRed | Self::HEncapsL2Red => {
                 IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1)

@@ -49,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) steered_packets: Vec<At<String>>,
     /// Colors and endpoints of policies, with the policies' names.
     pub(crate) colors: Vec<At<(Color, String)>>,
+    /// Those that are named for IPv4 packets.
+    pub(crate) steered_v4: Vec<At<String>>,
     /// What SIDs that name a policy want its behavior to be.
     pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.

@@ -47,6 +47,9 @@ fn route_action(
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
     facts.steered_packets.extend(policy.clone());
+    if prefix.is_some_and(|prefix| prefix.value.network().is_ipv4()) {
+        facts.steered_v4.extend(policy.clone());
+    }
     let color = item.get_at("color", read::number(0..=u32::MAX));
     let action = item.get("action", read::word(ACTIONS));
     let of = match prefix {

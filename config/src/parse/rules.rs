@@ -42,6 +42,9 @@ pub(super) fn rule(item: &Item<'_>, facts: &mut Facts) -> Option<Rule> {
     }
     let dscp = item.get("dscp", read::number(0..=63_u8));
     let action = action(item, facts);
+    if source.as_ref().or(destination.as_ref()).is_some_and(|at| at.value.network().is_ipv4()) {
+        facts.steered_v4.extend(item.get_at("policy", read::name));
+    }
     let rule = Rule {
         on: on?.value,
         source: source.map(|prefix| prefix.value),

@@ -300,12 +300,17 @@ pub(super) fn policy(
     let bound = bsid.zip(name.clone()).zip(behavior.clone());
     let bound = bound.and_then(|((bsid, name), At { value: headend, span })| {
         let Some(behavior) = headend.binding(name.value) else {
-            item.push(
-                Diagnostic::error(format!("a policy of {headend} has no binding SID"))
-                    .at(bsid.span, "")
+            let found = Diagnostic::error(format!("a policy of {headend} has no binding SID"));
+            let found = found.at(bsid.span, "");
+            item.push(if headend.is_l2() {
+                found
                     .at(span, "for Ethernet frames")
-                    .help("remove `bsid`: packets with segments left are no frames"),
-            );
+                    .help("remove `bsid`: packets with segments left are no frames")
+            } else {
+                found
+                    .at(span, "puts its segments into packets")
+                    .help("remove `bsid`, or use H.Encaps: a binding SID encapsulates")
+            });
             return None;
         };
         let flavors = Flavors::default();

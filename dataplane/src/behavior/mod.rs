@@ -18,6 +18,7 @@ pub mod decap;
 pub mod end;
 pub mod flow;
 pub mod headend;
+pub mod insert;
 
 /// The behaviors of local SIDs, as RFC 8986 names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

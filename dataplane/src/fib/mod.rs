@@ -6,7 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::{behavior::headend::SegmentList, counters::PacketCounters, wire::ethernet::Mac};
+use crate::{
+    behavior::{headend::SegmentList, insert::Insertion},
+    counters::PacketCounters,
+    wire::ethernet::Mac,
+};
 
 pub mod entry;
 pub mod lpm;
@@ -164,6 +168,8 @@ pub struct Fib {
     pub sids: Vec<Option<Sid>>,
     /// Policies.
     pub policies: Vec<Option<Policy>>,
+    /// Policies of H.Insert; by the same indices, which are none of [`policies`](Self::policies).
+    pub insertions: Vec<Option<Insertion>>,
     /// Ports, by index; the same in every worker.
     pub ports: Vec<PortSettings>,
     /// Rules for packets that come in by a port, by its index.
@@ -205,6 +211,8 @@ pub enum Change {
     Sid(SidId, Option<Sid>),
     /// Sets or removes a policy.
     Policy(PolicyId, Option<Policy>),
+    /// Sets or removes a policy of H.Insert.
+    Insertion(PolicyId, Option<Insertion>),
     /// Sets a port's settings.
     Port(PortIndex, PortSettings),
     /// Sets the rules for what comes in by a port.
@@ -239,7 +247,8 @@ impl Fib {
             Change::Group(id, group) => put(&mut self.groups, id, group),
             Change::Adjacency(id, adjacency) => put(&mut self.adjacencies, id, adjacency),
             Change::Sid(id, sid) => put(&mut self.sids, id, sid),
-            Change::Policy(id, policy) => put(&mut self.policies, id, policy),
+            Change::Policy(id, policy) => set(&mut self.policies, id, policy),
+            Change::Insertion(id, policy) => set(&mut self.insertions, id, policy),
             Change::Port(id, settings) => put(&mut self.ports, u32::from(id), settings),
             Change::Rules(id, rules) => {
                 let index = usize::from(id);
@@ -252,6 +261,15 @@ impl Fib {
             Change::Domain(domain) => self.domain = domain,
         }
     }
+}
+
+/// [`put`] of something that may be missing: what is in between is.
+fn set<T: Clone>(items: &mut Vec<Option<T>>, index: u32, item: Option<T>) {
+    let index = index as usize;
+    if index >= items.len() {
+        items.resize(index + 1, None);
+    }
+    items[index] = item;
 }
 
 fn put<T: Clone>(items: &mut Vec<T>, index: u32, item: T) {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use sidewinder_config::{Policy, SegmentList};
+use sidewinder_config::{Headend, Policy, SegmentList};
 use sidewinder_dataplane::behavior::headend::{self, Mode};
+use sidewinder_dataplane::behavior::insert::{InsertedList, Insertion};
 use sidewinder_dataplane::counters::PacketCounters;
 use sidewinder_dataplane::fib::entry::{Entry, PolicyId};
 use sidewinder_dataplane::fib::{self, Change, shares};
@@ -134,7 +135,10 @@ impl Control {
     }
 
     fn remove_policy(&mut self, policy: &InstalledPolicy) {
-        self.writer.stage(Change::Policy(policy.id, None));
+        self.writer.stage(match policy.said.behavior {
+            Headend::HInsert => Change::Insertion(policy.id, None),
+            _ => Change::Policy(policy.id, None),
+        });
         self.free_policies.push(policy.id);
     }
 
@@ -176,15 +180,38 @@ impl Control {
         let weights: Vec<_> = said.lists.iter().map(|list| u32::from(list.weight)).collect();
         let buckets = shares::divide(&weights, &before);
         let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
-        let policy = fib::Policy {
-            lists: compile(said, hop_limit, &counters),
-            buckets: buckets.clone(),
-            table,
-        };
-        self.writer.stage(Change::Policy(id, Some(policy)));
+        let was_other = old.as_ref().is_some_and(|old| {
+            (old.said.behavior == Headend::HInsert) != (said.behavior == Headend::HInsert)
+        });
+        if said.behavior == Headend::HInsert {
+            let lists = insertions(said, &counters);
+            let policy = Insertion { lists, buckets: buckets.clone(), table };
+            self.writer.stage(Change::Insertion(id, Some(policy)));
+        } else {
+            let lists = compile(said, hop_limit, &counters);
+            let policy = fib::Policy { lists, buckets: buckets.clone(), table };
+            self.writer.stage(Change::Policy(id, Some(policy)));
+        }
+        // An index is one or the other.
+        if was_other {
+            self.writer.stage(match said.behavior {
+                Headend::HInsert => Change::Policy(id, None),
+                _ => Change::Insertion(id, None),
+            });
+        }
         let users = old.map_or(0, |old| old.users);
         InstalledPolicy { id, said: Arc::clone(said), hop_limit, buckets, counters, users }
     }
+}
+
+fn insertions(said: &Policy, counters: &[Arc<PacketCounters>]) -> Vec<InsertedList> {
+    let lists = said.lists.iter().zip(counters);
+    lists
+        .map(|(list, counters)| {
+            let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
+            InsertedList::new(&segs, Arc::clone(counters))
+        })
+        .collect()
 }
 
 fn compile(

@@ -17,7 +17,7 @@ use super::Control;
 #[derive(Debug, Default)]
 pub struct InstalledRules {
     /// By port: the rules that are in force, in order, and the policies that they steer into.
-    ports: Vec<Vec<(Rule, Option<PolicyId>)>>,
+    ports: Vec<Vec<(Rule, Match, Option<PolicyId>)>>,
     /// Packets and bytes that each rule decided on.
     counters: HashMap<Rule, Arc<PacketCounters>>,
 }
@@ -30,7 +30,7 @@ impl InstalledRules {
 
     /// Whether a rule is in force: one whose policy has no way is passed over.
     pub fn is_in_force(&self, rule: &Rule) -> bool {
-        self.ports.iter().flatten().any(|(known, _)| known == rule)
+        self.ports.iter().flatten().any(|(known, ..)| known == rule)
     }
 }
 
@@ -47,7 +47,9 @@ impl Control {
     /// Whether rules are a reason to take IPv4 from the kernel.
     pub(super) fn rules_want_ipv4(&self) -> bool {
         let steers = |rule: &Rule| {
-            matches!(rule.action, RuleAction::Policy(_)) && rule.is_v6() != Some(true)
+            let RuleAction::Policy(name) = &rule.action else { return false };
+            let policy = self.config.policy(name);
+            rule.is_v6() != Some(true) && policy.is_some_and(|it| !it.behavior.is_v6_only())
         };
         self.rules().iter().any(steers)
     }
@@ -65,7 +67,15 @@ impl Control {
                     RuleAction::Policy(name) => Some(self.policy_id(name)?),
                     RuleAction::Route => None,
                 };
-                Some((rule, to))
+                let mut matched = matched(&rule);
+                let said = match &rule.action {
+                    RuleAction::Policy(name) => self.config.policy(name),
+                    RuleAction::Route => None,
+                };
+                if said.is_some_and(|policy| policy.behavior.is_v6_only()) {
+                    matched.v6 = Some(true);
+                }
+                Some((rule, matched, to))
             })
             .collect();
         let has_rules = !wanted.is_empty();
@@ -77,10 +87,10 @@ impl Control {
             return has_rules;
         }
         let mut rules = Rules::NONE;
-        for (rule, to) in &wanted {
+        for (rule, matched, to) in &wanted {
             let counters = installed.counters.entry(rule.clone());
             let counters = counters.or_insert_with(|| PacketCounters::new(self.workers));
-            rules.push(&matched(rule), *to, Arc::clone(counters));
+            rules.push(matched, *to, Arc::clone(counters));
         }
         installed.ports[port] = wanted;
         self.writer.stage(Change::Rules(port as PortIndex, rules));

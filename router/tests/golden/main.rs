@@ -45,6 +45,7 @@ folders! {
     forwarding,
     h_encaps,
     h_encaps_red,
+    h_insert,
     host,
     icmp,
     layer_2,

@@ -97,7 +97,7 @@ behavior = "End"
 segs = ["fc00:0:2::"]
 [[policy]]
 name = "b"
-behavior = "H.Insert"
+behavior = "H.Insert.Red"
 segs = ["fc00:0:2::"]
 [[policy]]
 name = "c"
@@ -110,15 +110,15 @@ segs = ["fc00:0:2::"]
     14 | behavior = "End"
        |            ^^^^^ not for [[policy]]
        |
-       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
+       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps, H.Encaps.Red, H.Insert, H.Encaps.L2 or H.Encaps.L2.Red
 
-    error: H.Insert is not supported by this version
+    error: H.Insert.Red is not supported by this version
       --> r1.toml:18:12
        |
-    18 | behavior = "H.Insert"
-       |            ^^^^^^^^^^
+    18 | behavior = "H.Insert.Red"
+       |            ^^^^^^^^^^^^^^
        |
-       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
+       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Insert, H.Encaps.L2 or H.Encaps.L2.Red
 
     error: unknown behavior `H.Encap`
       --> r1.toml:22:12
@@ -126,7 +126,7 @@ segs = ["fc00:0:2::"]
     22 | behavior = "H.Encap"
        |            ^^^^^^^^^ did you mean "H.Encaps"?
        |
-       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
+       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Insert, H.Encaps.L2 or H.Encaps.L2.Red
     "#);
 }
 
@@ -669,5 +669,49 @@ interface = "eth0"
        |         ^
        |
        = help: the policy is the one with this color whose endpoint is the next hop
+    "#);
+}
+
+#[test]
+fn insertion() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Insert"
+segs = ["fc00:0:2::"]
+bsid = "fc00:0:1:b::"
+[[route]]
+prefix = "192.0.2.0/24"
+policy = "a"
+[[rule]]
+destination = "192.0.2.0/24"
+policy = "a"
+"#), @r#"
+    error: a policy of H.Insert has no binding SID
+      --> r1.toml:16:8
+       |
+    14 | behavior = "H.Insert"
+       |            ---------- puts its segments into packets
+    15 | segs = ["fc00:0:2::"]
+    16 | bsid = "fc00:0:1:b::"
+       |        ^^^^^^^^^^^^^^
+       |
+       = help: remove `bsid`, or use H.Encaps: a binding SID encapsulates
+
+    error: policy `a` is for IPv6 packets only
+      --> r1.toml:19:10
+       |
+    19 | policy = "a"
+       |          ^^^ the policy is H.Insert
+       |
+       = help: an IPv4 packet takes no SRH: use H.Encaps
+
+    error: policy `a` is for IPv6 packets only
+      --> r1.toml:22:10
+       |
+    22 | policy = "a"
+       |          ^^^ the policy is H.Insert
+       |
+       = help: an IPv4 packet takes no SRH: use H.Encaps
     "#);
 }

@@ -101,7 +101,8 @@ impl Translator<'_> {
         let behavior = match mode {
             Mode::Encap => Headend::HEncaps,
             Mode::EncapRed => Headend::HEncapsRed,
-            Mode::Inline | Mode::L2Encap | Mode::L2EncapRed => {
+            Mode::Inline => Headend::HInsert,
+            Mode::L2Encap | Mode::L2EncapRed => {
                 return Err(LeftToKernel::Encapsulation(
                     format!("seg6 mode {}", mode.name()).into(),
                 ));
@@ -118,7 +119,12 @@ impl Translator<'_> {
                 _ => Err(LeftToKernel::MixedNextHops),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let source = encap_source(self.config, self.ports).ok_or(LeftToKernel::NoEncapSource)?;
+        let source = match (mode, encap_source(self.config, self.ports)) {
+            (_, Some(source)) => source,
+            // There is no outer header.
+            (Mode::Inline, None) => Ipv6Addr::UNSPECIFIED,
+            (_, None) => return Err(LeftToKernel::NoEncapSource),
+        };
         Ok(Target::Encap(inline(Policy::new(behavior, lists, source))))
     }
 
