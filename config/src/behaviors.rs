@@ -2,9 +2,7 @@
 //!
 //! A new endpoint behavior is a variant of [`Behavior`] and a row of [`ENDPOINTS`].
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use crate::model::{Behavior, Headend, Table};
+use crate::model::{Behavior, Headend, NextHop, Table};
 
 /// An endpoint behavior, for `[[sid]]`.
 pub(crate) struct Endpoint {
@@ -23,18 +21,19 @@ pub(crate) struct Endpoint {
 /// What a `[[sid]]` says besides its SID and behavior.
 #[derive(Default)]
 pub(crate) struct Params {
-    pub(crate) nh6: Option<Ipv6Addr>,
-    pub(crate) nh4: Option<Ipv4Addr>,
+    /// Of `nh6` or `nh4`, or of `next-hops`.
+    pub(crate) next_hops: Option<Vec<NextHop>>,
     pub(crate) interface: Option<String>,
     pub(crate) table: Option<Table>,
     pub(crate) policy: Option<String>,
 }
 
 /// The keys of `[[sid]]` that depend on the behavior, with an example of what to write.
-pub(crate) const PARAMS: [(&str, &str); 5] = [
+pub(crate) const PARAMS: [(&str, &str); 6] = [
     ("nh6", "\"fe80::2\""),
     ("nh4", "\"192.0.2.2\""),
     ("interface", "\"eth1\""),
+    ("next-hops", "[ { nh6 = \"fe80::2\", interface = \"eth1\" } ]"),
     ("table", "\"main\""),
     ("policy", "\"to-r3\""),
 ];
@@ -57,9 +56,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         name: "End.X",
         required: &["nh6"],
-        allowed: &["interface"],
+        allowed: &["interface", "next-hops"],
         flavors: FLAVORS,
-        build: |p| Some(Behavior::EndX { nh6: p.nh6?, interface: p.interface }),
+        build: |p| Some(Behavior::EndX { next_hops: p.next_hops? }),
     },
     Endpoint {
         name: "End.T",
@@ -71,16 +70,16 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         name: "End.DX6",
         required: &["nh6"],
-        allowed: &["interface"],
+        allowed: &["interface", "next-hops"],
         flavors: &[NEXT_CSID],
-        build: |p| Some(Behavior::EndDx6 { nh6: p.nh6?, interface: p.interface }),
+        build: |p| Some(Behavior::EndDx6 { next_hops: p.next_hops? }),
     },
     Endpoint {
         name: "End.DX4",
         required: &["nh4"],
-        allowed: &["interface"],
+        allowed: &["interface", "next-hops"],
         flavors: &[NEXT_CSID],
-        build: |p| Some(Behavior::EndDx4 { nh4: p.nh4?, interface: p.interface }),
+        build: |p| Some(Behavior::EndDx4 { next_hops: p.next_hops? }),
     },
     Endpoint {
         name: "End.DT6",
@@ -164,7 +163,7 @@ const CSID_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Headend behaviors that exist but that [`Headend`] has not.
-const OTHER_HEADENDS: &[&str] = &["H.Insert", "H.Insert.Red", "H.M.GTP4.D"];
+const OTHER_HEADENDS: &[&str] = &["H.Insert.Red", "H.M.GTP4.D"];
 
 /// Flavors that exist but that [`crate::Flavors`] has not.
 pub(crate) const OTHER_FLAVORS: &[&str] = &["REPLACE-CSID"];
@@ -217,18 +216,23 @@ impl Behavior {
 
 impl Headend {
     /// The behavior of a SID that stands for a policy with this one (RFC 8986, 4.13 and 4.14); a
-    /// policy for frames has none.
+    /// policy for frames, and one that inserts, have none.
     pub(crate) fn binding(self, policy: String) -> Option<Behavior> {
         match self {
             Self::HEncaps => Some(Behavior::EndB6Encaps { policy }),
             Self::HEncapsRed => Some(Behavior::EndB6EncapsRed { policy }),
-            Self::HEncapsL2 | Self::HEncapsL2Red => None,
+            Self::HInsert | Self::HEncapsL2 | Self::HEncapsL2Red => None,
         }
     }
 
     /// Whether it is for Ethernet frames.
     pub fn is_l2(self) -> bool {
         matches!(self, Self::HEncapsL2 | Self::HEncapsL2Red)
+    }
+
+    /// Whether it takes IPv6 packets only.
+    pub fn is_v6_only(self) -> bool {
+        self == Self::HInsert
     }
 
     /// Whether the first segment is left out of the SRH.
@@ -245,14 +249,15 @@ impl std::fmt::Display for Behavior {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     #[test]
     fn every_row_builds_the_behavior_of_its_name() {
         for endpoint in ENDPOINTS {
             let params = Params {
-                nh6: Some(Ipv6Addr::LOCALHOST),
-                nh4: Some(Ipv4Addr::LOCALHOST),
+                next_hops: Some(vec![NextHop::new(Ipv6Addr::LOCALHOST, None)]),
                 interface: Some("eth0".to_owned()),
                 table: Some(Table::MAIN),
                 policy: Some("to-r3".to_owned()),

@@ -1,5 +1,7 @@
 //! What takes the whole file to check: duplicates, references, overlaps.
 
+mod rules;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
@@ -8,7 +10,7 @@ use std::net::Ipv6Addr;
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::item::{At, Sink, join, nearest};
-use crate::model::{Config, RouteAction, Table};
+use crate::model::{Color, Config, RouteAction, Table};
 use crate::parse::Facts;
 use crate::report::{Diagnostic, Span};
 
@@ -18,6 +20,11 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     duplicates(&facts.locators, sink, |name| format!("locator `{name}`"));
     duplicates(&facts.sids, sink, |sid| format!("SID {}", show(sid)));
     duplicates(&facts.policies, sink, |name| format!("policy `{name}`"));
+    let colors: Vec<At<Color>> =
+        facts.colors.iter().map(|at| At { value: at.value.0, span: at.span.clone() }).collect();
+    duplicates(&colors, sink, |Color { color, endpoint }| {
+        format!("the policy with color {color} and endpoint {endpoint}")
+    });
     duplicates(&facts.routes, sink, |(table, prefix)| format!("route {prefix} in table {table}"));
     duplicates(&facts.neighbors, sink, |(address, interface)| {
         format!("neighbor {address} on `{interface}`")
@@ -29,6 +36,7 @@ pub(crate) fn all(config: &Config, facts: &Facts, sink: &Sink) {
     sids(facts, sink);
     bindings(config, facts, sink);
     steering(config, facts, sink);
+    rules::rules(config, facts, sink);
     routes_to_sids(facts, sink);
     first_segments(facts, sink);
     policy_loops(config, facts, sink);
@@ -216,27 +224,25 @@ fn bindings(config: &Config, facts: &Facts, sink: &Sink) {
     }
 }
 
-/// Interfaces steer frames, routes steer packets.
+/// Routes and rules steer packets; only whole interfaces have frames.
 fn steering(config: &Config, facts: &Facts, sink: &Sink) {
-    let wrong = |at: &At<String>, l2: bool| {
-        let found = config.policy(&at.value).map(|policy| policy.behavior);
-        found.filter(|behavior| behavior.is_l2() != l2)
-    };
-    for at in &facts.steered_frames {
-        if let Some(behavior) = wrong(at, true) {
-            sink.push(
-                Diagnostic::error(format!("policy `{}` is not for whole interfaces", at.value))
-                    .at(at.span.clone(), format!("the policy is {behavior}"))
-                    .help("name a policy of H.Encaps.L2 or H.Encaps.L2.Red, or use [[route]]"),
-            );
-        }
-    }
     for at in &facts.steered_packets {
-        if let Some(behavior) = wrong(at, false) {
+        let found = config.policy(&at.value).map(|policy| policy.behavior);
+        if let Some(behavior) = found.filter(|behavior| behavior.is_l2()) {
             sink.push(
                 Diagnostic::error(format!("policy `{}` is for whole interfaces", at.value))
                     .at(at.span.clone(), format!("the policy is {behavior}"))
                     .help("write policy = \"…\" in [[interface]]; for routes use H.Encaps"),
+            );
+        }
+    }
+    for at in &facts.steered_v4 {
+        let found = config.policy(&at.value).map(|policy| policy.behavior);
+        if let Some(behavior) = found.filter(|behavior| behavior.is_v6_only()) {
+            sink.push(
+                Diagnostic::error(format!("policy `{}` is for IPv6 packets only", at.value))
+                    .at(at.span.clone(), format!("the policy is {behavior}"))
+                    .help("an IPv4 packet takes no SRH: use H.Encaps"),
             );
         }
     }

@@ -19,16 +19,18 @@ pub(crate) struct Schema {
 }
 
 /// Every kind of section; the keys of the first are the sections themselves.
-pub(crate) const SCHEMAS: [&Schema; 15] = [
+pub(crate) const SCHEMAS: [&Schema; 17] = [
     &TOP,
     &ROUTER,
     &INTERFACE,
     &LOCATOR,
     &SID,
     &POLICY,
+    &CANDIDATE_PATH,
     &LIST,
     &ROUTE,
     &NEXT_HOP,
+    &RULE,
     &NEIGHBOR,
     &SOURCE,
     &SOURCE_KERNEL,
@@ -45,8 +47,8 @@ macro_rules! schemas {
 
 schemas! {
     TOP = "the file" [
-        "router", "interface", "locator", "sid", "policy", "route", "neighbor", "source", "node",
-        "link",
+        "router", "interface", "locator", "sid", "policy", "route", "rule", "neighbor", "source",
+        "node", "link",
     ];
     ROUTER = "[router]" [
         "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "encap-traffic-class", "sid-sources", "icmp-source",
@@ -55,15 +57,23 @@ schemas! {
     INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table", "policy"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
     SID = "[[sid]]" [
-        "sid", "behavior", "flavors", "nh6", "nh4", "interface", "table", "policy", "block-bits",
-        "node-bits", "function-bits", "hmac",
+        "sid", "behavior", "flavors", "nh6", "nh4", "interface", "next-hops", "table", "policy",
+        "block-bits", "node-bits", "function-bits", "hmac",
     ];
-    POLICY = "[[policy]]" ["name", "behavior", "segs", "via", "lists", "source", "bsid", "hmac-key"];
+    POLICY = "[[policy]]" [
+        "name", "behavior", "segs", "via", "lists", "candidate-paths", "color", "endpoint", "source",
+        "bsid", "hmac-key",
+    ];
+    CANDIDATE_PATH = "candidate-paths" ["name", "preference", "segs", "via", "lists"];
     LIST = "lists" ["segs", "via", "weight"];
     ROUTE = "[[route]]" [
-        "prefix", "table", "policy", "nh6", "nh4", "interface", "next-hops", "action",
+        "prefix", "table", "policy", "color", "nh6", "nh4", "interface", "next-hops", "action",
     ];
-    NEXT_HOP = "next-hops" ["nh6", "nh4", "interface", "weight"];
+    NEXT_HOP = "next-hops" ["nh6", "nh4", "interface", "weight", "backup"];
+    RULE = "[[rule]]" [
+        "interface", "table", "source", "destination", "protocol", "source-port",
+        "destination-port", "dscp", "policy", "action",
+    ];
     NEIGHBOR = "[[neighbor]]" ["address", "interface", "mac"];
     SOURCE = "[source]" ["kernel", "bgp-ls"];
     SOURCE_KERNEL = "[source.kernel]" ["tables"];
@@ -181,6 +191,14 @@ impl<'a> Item<'a> {
         item
     }
 
+    /// What it is called in messages.
+    pub(crate) fn written(&self) -> &'static str {
+        match self.schema.header {
+            "candidate-paths" => "a candidate path",
+            header => header,
+        }
+    }
+
     /// Where the section begins.
     pub(crate) fn header(&self) -> Span {
         self.header.clone()
@@ -288,6 +306,10 @@ impl<'a> Item<'a> {
                     found.help(match schema.header {
                         "lists" => {
                             r#"write { segs = ["fc00:0:2:e::"], weight = 1 } for each list"#.into()
+                        }
+                        "candidate-paths" => {
+                            r#"write { preference = 200, segs = ["fc00:0:2:e::"] } for each path"#
+                                .into()
                         }
                         "next-hops" => {
                             r#"write { nh6 = "fe80::2", interface = "eth1" } for each next hop"#

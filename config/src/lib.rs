@@ -30,10 +30,10 @@ use toml::de::DeTable;
 
 pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
-    Behavior, BgpLsSource, BgpSession, Config, Domain, Flavors, FlowLabel, Headend, Hmac, HmacForm,
-    HmacKey, Interface, KernelSource, Link, LocalSid, Locator, Neighbor, NextHop, Node, OFlag,
-    Policy, Poll, Queues, Route, RouteAction, Router, RouterId, Secret, SegmentList, Sources,
-    Steer, Structure, Table, ZeroCopy,
+    Behavior, BgpLsSource, BgpSession, CandidatePath, Color, Config, Domain, Flavors, FlowLabel,
+    Headend, Hmac, HmacForm, HmacKey, Interface, KernelSource, Link, LocalSid, Locator, Neighbor,
+    NextHop, Node, OFlag, Policy, Poll, Queues, Route, RouteAction, Router, RouterId, Rule,
+    RuleAction, RuleScope, Secret, SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 

@@ -5,7 +5,7 @@
 //! (an interface, a policy) are known to exist.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv6Net};
@@ -14,9 +14,13 @@ use crate::mac::MacAddr;
 
 mod hmac;
 mod link_state;
+mod policy;
+mod rule;
 
 pub use hmac::{HmacKey, Secret};
 pub use link_state::{BgpLsSource, BgpSession, Link, Node, RouterId};
+pub use policy::{CandidatePath, Color, Policy, SegmentList};
+pub use rule::{Rule, RuleAction, RuleScope};
 
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `[[route]]`; (table, prefix) is unique.
     pub routes: Vec<Route>,
+    /// `[[rule]]`, in the order in which they are tried.
+    pub rules: Vec<Rule>,
     /// `[[neighbor]]`; (address, interface) is unique.
     pub neighbors: Vec<Neighbor>,
     /// `[source.*]`
@@ -122,7 +128,8 @@ pub struct Interface {
     pub domain: Domain,
     /// Table that packets from here are looked up in.
     pub table: Table,
-    /// Policy of H.Encaps.L2 or H.Encaps.L2.Red that all frames from here are steered into.
+    /// Policy that everything from here is steered into: frames by one of H.Encaps.L2 or
+    /// H.Encaps.L2.Red, otherwise packets.
     pub policy: Option<String>,
 }
 
@@ -210,31 +217,25 @@ impl Structure {
 pub enum Behavior {
     /// `End` (4.1): go on to the next segment.
     End,
-    /// `End.X` (4.2): go on to the next segment through this neighbour.
+    /// `End.X` (4.2): go on to the next segment through one of these neighbours.
     EndX {
-        /// The neighbour; link-local only together with an interface.
-        nh6: Ipv6Addr,
-        /// Where it is; `None`: found by looking the address up.
-        interface: Option<String>,
+        /// The neighbours that share the flows, and those that stand in for them; one or more.
+        next_hops: Vec<NextHop>,
     },
     /// `End.T` (4.3): look the next segment up in this table.
     EndT {
         /// The table.
         table: Table,
     },
-    /// `End.DX6` (4.4): decapsulate IPv6 and send it to this neighbour.
+    /// `End.DX6` (4.4): decapsulate IPv6 and send it to one of these neighbours.
     EndDx6 {
-        /// The neighbour; link-local only together with an interface.
-        nh6: Ipv6Addr,
-        /// Where it is; `None`: found by looking the address up.
-        interface: Option<String>,
+        /// As of End.X.
+        next_hops: Vec<NextHop>,
     },
-    /// `End.DX4` (4.5): decapsulate IPv4 and send it to this neighbour.
+    /// `End.DX4` (4.5): decapsulate IPv4 and send it to one of these neighbours.
     EndDx4 {
-        /// The neighbour.
-        nh4: Ipv4Addr,
-        /// Where it is; `None`: found by looking the address up.
-        interface: Option<String>,
+        /// As of End.X, with IPv4 addresses.
+        next_hops: Vec<NextHop>,
     },
     /// `End.DT6` (4.6): decapsulate IPv6 and look it up in this table.
     EndDt6 {
@@ -281,33 +282,6 @@ pub struct Flavors {
     pub next_csid: bool,
 }
 
-/// `[[policy]]`: what to encapsulate packets with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Policy {
-    /// Its name, which routes refer to.
-    pub name: String,
-    /// How the segments are written into the packet.
-    pub behavior: Headend,
-    /// One or more segment lists; flows are shared among them by weight.
-    pub lists: Vec<SegmentList>,
-    /// Outer source address, already defaulted to the router's `encap_source`.
-    pub source: Ipv6Addr,
-    /// ID of the key that signs the segment lists with an HMAC TLV, if they are signed.
-    pub hmac_key: Option<u32>,
-}
-
-/// One way of a policy through the network.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SegmentList {
-    /// SIDs, first to last; where nodes are named, none until they are found in the topology.
-    pub segs: Vec<Ipv6Addr>,
-    /// Names or router IDs of nodes, or SIDs, first to last, each of which is one segment; none
-    /// where there are SIDs only.
-    pub via: Vec<String>,
-    /// Share of the flows, 1 to 255, relative to the other lists.
-    pub weight: u8,
-}
-
 /// `[[route]]`: where packets to a prefix go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -324,6 +298,9 @@ pub struct Route {
 pub enum RouteAction {
     /// Encapsulate by the policy of this name.
     Policy(String),
+    /// Encapsulate by the policy of this name, which is for the next hop and a color, while it has a
+    /// way; else send through the next hop (RFC 9256, 8.4).
+    Colored(String, NextHop),
     /// Send through one of these; one or more.
     Via(Vec<NextHop>),
     /// Destinations are neighbours on this interface.
@@ -347,6 +324,15 @@ pub struct NextHop {
     pub interface: Option<String>,
     /// Share of the flows, 1 to 255, relative to the other next hops.
     pub weight: u8,
+    /// Whether it is used only while all that are no backups are down.
+    pub backup: bool,
+}
+
+impl NextHop {
+    /// The only next hop.
+    pub fn new(address: impl Into<IpAddr>, interface: Option<String>) -> Self {
+        Self { address: address.into(), interface, weight: 1, backup: false }
+    }
 }
 
 /// `[[neighbor]]`: a neighbour's MAC address, given by hand.
@@ -462,6 +448,8 @@ words! {
         /// `H.Encaps.Red` (5.2): the first segment is left out of the SRH, and with one segment
         /// there is no SRH.
         HEncapsRed = "H.Encaps.Red",
+        /// `H.Insert` (draft-filsfils-spring-srv6-net-pgm-insertion, 4.1): an SRH in the packet itself.
+        HInsert = "H.Insert",
         /// `H.Encaps.L2` (5.3): as `H.Encaps`, of Ethernet frames.
         HEncapsL2 = "H.Encaps.L2",
         /// `H.Encaps.L2.Red` (5.4): as `H.Encaps.Red`, of Ethernet frames.
@@ -564,13 +552,14 @@ words! {
 }
 
 impl Headend {
-    /// Bytes that encapsulating with `segments` segments adds to a packet.
+    /// Bytes that `segments` segments add to a packet.
     pub fn overhead(self, segments: usize) -> usize {
         const IPV6_HEADER: usize = 40;
         const SRH_FIXED: usize = 8;
         const SEGMENT: usize = 16;
         match self {
             Self::HEncaps | Self::HEncapsL2 => IPV6_HEADER + SRH_FIXED + SEGMENT * segments,
+            Self::HInsert => SRH_FIXED + SEGMENT * (segments + 1),
             Self::HEncapsRed | Self::HEncapsL2Red if segments <= 1 => IPV6_HEADER,
             Self::HEncapsRed | Self::HEncapsL2Red => {
                 IPV6_HEADER + SRH_FIXED + SEGMENT * (segments - 1)
@@ -583,24 +572,6 @@ impl Headend {
         const HMAC_TLV: usize = 40;
         let all = if segments <= 1 { Self::HEncaps } else { self };
         all.overhead(segments) + HMAC_TLV
-    }
-}
-
-impl Policy {
-    /// Bytes that encapsulating with `segments` segments adds to a packet.
-    pub fn overhead(&self, segments: usize) -> usize {
-        match self.hmac_key {
-            Some(_) => self.behavior.signed_overhead(segments),
-            None => self.behavior.overhead(segments),
-        }
-    }
-}
-
-impl SegmentList {
-    /// How many segments it has; at least one.
-    #[allow(clippy::len_without_is_empty, reason = "it never is")]
-    pub fn len(&self) -> usize {
-        self.segs.len() + self.via.len()
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{
 /// [`Meta::egress`] of a packet that stays.
 pub const NOWHERE: PortIndex = PortIndex::MAX;
 
+/// [`Received::popped`] of a packet into which an SRH was put.
+pub const INSERTED: u16 = u16::MAX;
+
 /// What the pipeline remembers of a packet: one cache line.
 ///
 /// `head` and `tail` are words: a processor hands a value that was just stored to a load of the
@@ -66,7 +69,7 @@ pub struct Received {
     /// Offset of the SRH that was changed, from the IP header; 0: none was.
     pub srh: u16,
     /// Offset from the IP header of the bytes that popping the SRH overwrote; 0: it was not
-    /// popped.
+    /// popped. [`INSERTED`]: bytes at the front were moved away from something that was put in.
     pub popped: u16,
     /// How many bytes those are.
     pub popped_len: u16,
@@ -120,7 +123,7 @@ impl Received {
     /// Whether bytes in front of the head are needed to put the packet back.
     #[inline(always)]
     pub fn is_popped(&self) -> bool {
-        self.popped != 0
+        self.popped != 0 && self.popped != INSERTED
     }
 
     /// Where a byte of the packet as it is now was when it was received, both counted from the IP
@@ -288,6 +291,38 @@ impl Packet<'_> {
         }
     }
 
+    /// Makes room for `len` bytes behind the first `front` bytes of the packet, by moving these ahead,
+    /// and gives it out. It holds old bytes. A copy of what was moved is kept for
+    /// [`restore`](Self::restore): behind the packet, or at the start of the frame.
+    pub fn insert(&mut self, front: u16, len: u16) -> Result<&mut [u8], Verdict> {
+        const NO_ROOM: Verdict = Verdict::Drop(Reason::NoHeadroom);
+        self.rebase();
+        let (head, front) = (self.meta.head as usize, usize::from(front));
+        let start = head.checked_sub(usize::from(len)).ok_or(NO_ROOM)?;
+        let moved = head..head + front;
+        if moved.end > FRAME_SIZE {
+            return Err(NO_ROOM);
+        }
+        if !self.is_pushed() {
+            let kept = self.kept_front(front);
+            if kept < head && kept + front + SPARE > start {
+                return Err(NO_ROOM);
+            }
+            self.frame.copy_within(moved.clone(), kept);
+            self.meta.received.popped = INSERTED;
+            self.meta.received.popped_len = front as u16;
+        }
+        self.frame.copy_within(moved, start);
+        self.meta.head = start as u32;
+        self.frame.get_mut(start + front..head + front).ok_or(NO_ROOM)
+    }
+
+    /// Where in the frame the copy is that [`insert`](Self::insert) keeps.
+    fn kept_front(&self, front: usize) -> usize {
+        let behind = FRAME_SIZE.saturating_sub(front);
+        if self.meta.tail as usize <= behind { behind } else { 0 }
+    }
+
     /// Takes `len` bytes out of the packet, `offset` bytes after the IP header's start, by moving
     /// what is in front of them. What that overwrites is kept in the headroom, for
     /// [`restore`](Self::restore).
@@ -356,7 +391,13 @@ impl Packet<'_> {
         let received = self.meta.received;
         self.meta.head = u32::from(received.head);
         let head = usize::from(received.head);
-        if received.popped != 0 {
+        if received.popped == INSERTED {
+            let front = usize::from(received.popped_len);
+            let kept = self.kept_front(front);
+            if head + front <= FRAME_SIZE && kept + front <= FRAME_SIZE {
+                self.frame.copy_within(kept..kept + front, head);
+            }
+        } else if received.popped != 0 {
             let (popped, len) = (usize::from(received.popped), usize::from(received.popped_len));
             let kept = head.saturating_sub(SPARE + len);
             if head + popped + len <= FRAME_SIZE {
@@ -400,6 +441,49 @@ mod tests {
     }
 
     proptest! {
+        /// C-042: a packet into which something was put, and in front of which more was, comes back as
+        /// it was.
+        #[test]
+        fn inserted_and_restored(
+            len in 40usize..1778,
+            front in prop_oneof![Just(40u16), Just(48), Just(56)],
+            room in 40u16..200,
+        ) {
+            let mut frame = [0; FRAME_SIZE];
+            let mut meta = meta(len);
+            let (head, tail) = (meta.head as usize, meta.tail as usize);
+            let bytes = &mut frame[head..tail];
+            bytes.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at % 251) as u8);
+            bytes[0] = 0x60;
+            let before = bytes.to_vec();
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            let header = packet.ipv6().map(|header| (header.destination(), header.hop_limit()));
+            let (destination, hop_limit) = header.unwrap();
+            packet.remember(true, destination, hop_limit);
+            prop_assume!(usize::from(front) <= len);
+            match packet.insert(front, room) {
+                Ok(bytes) => {
+                    prop_assert_eq!(bytes.len(), usize::from(room));
+                    bytes.fill(0xee);
+                }
+                Err(verdict) => {
+                    // Only where there is no place for the copy, in front or behind.
+                    prop_assert_eq!(verdict, Verdict::Drop(Reason::NoHeadroom));
+                    prop_assert!(len + head + usize::from(front) > FRAME_SIZE);
+                    return Ok(());
+                }
+            }
+            prop_assert_eq!(packet.len(), len + usize::from(room));
+            let (front, room) = (usize::from(front), usize::from(room));
+            prop_assert_eq!(&packet.bytes()[..front], &before[..front]);
+            prop_assert!(packet.bytes()[front..front + room].iter().all(|byte| *byte == 0xee));
+            prop_assert_eq!(&packet.bytes()[front + room..], &before[front..]);
+            packet.set_destination([9; 16]);
+            packet.set_byte(7, 1);
+            packet.restore();
+            prop_assert_eq!(packet.bytes(), before);
+        }
+
         #[test]
         fn push_and_pull_are_inverse(len in 0usize..1000, count in 0usize..400) {
             let mut frame = [7; FRAME_SIZE];

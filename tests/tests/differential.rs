@@ -88,6 +88,8 @@ compare! {
     h_encaps_red_1 Subject::EncapsRed(1);
     h_encaps_red_2 Subject::EncapsRed(2);
     h_encaps_red_3 Subject::EncapsRed(3);
+    h_insert_1 Subject::Insert(1);
+    h_insert_3 Subject::Insert(3);
 }
 
 #[test]

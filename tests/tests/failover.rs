@@ -13,6 +13,10 @@
 //! exactly: first all by Sidewinder, then all by the kernel, then by Sidewinder again. Both gaps are
 //! printed, in milliseconds and in packets.
 //!
+//! `a_neighbour_of_end_x_goes`: packets to a SID with behavior End.X, whose neighbour is on out0, with
+//! a backup on out1. The far end of out0 is taken down and up again: all packets by out0, then all by
+//! out1, then all by out0. What is lost is what was sent before the kernel told of the link.
+//!
 //! `kernel_alone`: the same load through the kernel only loses nothing: the rate is one that the
 //! laboratory carries.
 
@@ -26,7 +30,7 @@ use sidewinder_tests::lab::star::{self, ROUTER_MACS, WORLD_MACS};
 use sidewinder_tests::lab::{Lab, Sidewinder as Daemon, serial};
 use sidewinder_tests::needs;
 use sidewinder_tests::outcome::Outcome;
-use sidewinder_tests::packet::build::{self, Ipv6, Layer};
+use sidewinder_tests::packet::build::{self, Ipv6, Layer, Srh};
 use sidewinder_tests::packet::{ETHERNET, mac, tag};
 use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
 
@@ -66,6 +70,27 @@ policy = "far"
 prefix = "fc00:0:2::/48"
 nh6 = "fe80::b"
 interface = "out0"
+
+"#;
+
+/// A SID whose neighbour has a backup.
+const END_X: &str = r#"
+[router]
+name = "failover"
+icmp-source = "fc00:0:1::1"
+socket = "@SOCKET@"
+
+[[locator]]
+name = "main"
+prefix = "fc00:0:1::/48"
+
+[[sid]]
+sid = "fc00:0:1:e001::"
+behavior = "End.X"
+next-hops = [
+    { nh6 = "fe80::b", interface = "out0" },
+    { nh6 = "fe80::c", interface = "out1", backup = true },
+]
 
 "#;
 
@@ -132,6 +157,36 @@ fn killed_and_started_again() -> Outcome {
     Ok(())
 }
 
+/// C-050: the backup of an adjacency takes over when its link goes, and gives back when it is there.
+#[test]
+fn a_neighbour_of_end_x_goes() -> Outcome {
+    needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
+    let _turn = serial();
+    let lab = star::nodes()?;
+    star::wire(&lab)?;
+    let toml = format!("{END_X}{}", star::toml());
+    let _daemon = Daemon::start(lab.node("router"), &toml)?;
+    let (load, ()) = Load::run(lab.node("world"), RATE, to_end_x, || {
+        thread::sleep(Duration::from_secs(1));
+        lab.node("world").ip("link set out0 down")?;
+        thread::sleep(Duration::from_secs(1));
+        lab.node("world").ip("link set out0 up")?;
+        thread::sleep(Duration::from_secs(1));
+        Ok(())
+    })?;
+    let mut links: Vec<usize> = load.received.iter().map(|arrival| arrival.link).collect();
+    links.dedup();
+    assert_eq!(links, [1, 2, 1], "the links that packets came out by, in order of arrival");
+    let lost = load.lost();
+    println!("a link down and up: {} packets lost of {RATE} a second", lost.len());
+    let longest = RATE * LONGEST_GAP.as_millis() as u32 / 1000;
+    assert!(lost.len() < longest as usize, "{} packets lost", lost.len());
+    // One gap, at the link's end: its return costs nothing.
+    let (first, last) = (lost.first().copied().unwrap_or(0), lost.last().copied().unwrap_or(0));
+    assert_eq!(lost.len() as u32, if lost.is_empty() { 0 } else { last - first + 1 });
+    Ok(())
+}
+
 /// A router whose kernel encapsulates and forwards.
 fn lab() -> anyhow::Result<Lab> {
     let lab = star::nodes()?;
@@ -151,6 +206,17 @@ fn frame(number: u32) -> Vec<u8> {
     let source = tag::address("2001:db8:a::".parse().unwrap(), number);
     let header = Ipv6 { hops: HOPS, ..Ipv6::new(source, "2001:db8:e::9".parse().unwrap()) };
     let layers = [Layer::Ipv6(header), Layer::Udp(9000, 9000, vec![0; 200])];
+    build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers)
+}
+
+fn to_end_x(number: u32) -> Vec<u8> {
+    let [sid, next] = ["fc00:0:1:e001::", "fc00:0:2:e::"].map(|sid| sid.parse().unwrap());
+    let source = tag::address("2001:db8:a::".parse().unwrap(), number);
+    let layers = [
+        Layer::Ipv6(Ipv6 { hops: HOPS, ..Ipv6::new(source, sid) }),
+        Layer::Srh(Srh::starting(&[sid, next])),
+        Layer::Udp(9000, 9000, vec![0; 200]),
+    ];
     build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers)
 }
 

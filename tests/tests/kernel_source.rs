@@ -259,7 +259,9 @@ fn every_kind_of_route() -> Outcome {
 
     // Encapsulation.
     router.ip("-6 route add fc00:0:2::/48 via fe80::b dev out0")?;
-    for (mode, behavior, len) in [("encap", "H.Encaps", 80), ("encap.red", "H.Encaps.Red", 64)] {
+    for (mode, behavior, len) in
+        [("encap", "H.Encaps", 80), ("encap.red", "H.Encaps.Red", 64), ("inline", "H.Insert", 56)]
+    {
         let segs = "fc00:0:2:e::,fc00:0:3:d6::";
         router.ip(&format!(
             "-6 route replace 2001:db8:e0::/48 encap seg6 mode {mode} segs {segs} dev out0"

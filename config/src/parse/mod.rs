@@ -5,7 +5,9 @@
 //! still counts in the facts, so that references to it are not reported too.
 
 mod link_state;
+mod next_hops;
 mod routing;
+mod rules;
 mod segments;
 mod structure;
 
@@ -16,11 +18,12 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::item::{
-    At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, SID, SOURCE, Value,
+    At, INTERFACE, Item, LINK, LOCATOR, NEIGHBOR, NODE, POLICY, ROUTE, ROUTER, RULE, SID, SOURCE,
+    Value,
 };
 use crate::model::{
-    Behavior, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId, Steer, Table,
-    ZeroCopy,
+    Behavior, Color, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId,
+    RuleScope, Steer, Table, ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -41,9 +44,14 @@ pub(crate) struct Facts {
     pub(crate) interface_refs: Vec<At<String>>,
     /// Policies that routes and SIDs name.
     pub(crate) policy_refs: Vec<At<String>>,
-    /// Those of them that are named by interfaces, for frames, and by routes, for packets.
-    pub(crate) steered_frames: Vec<At<String>>,
+    /// What the rules are for; of one that does not say, its section.
+    pub(crate) rules: Vec<At<RuleScope>>,
+    /// Those policies that are named by routes and rules, for packets.
     pub(crate) steered_packets: Vec<At<String>>,
+    /// Colors and endpoints of policies, with the policies' names.
+    pub(crate) colors: Vec<At<(Color, String)>>,
+    /// Those that are named for IPv4 packets.
+    pub(crate) steered_v4: Vec<At<String>>,
     /// What SIDs that name a policy want its behavior to be.
     pub(crate) bindings: Vec<At<(String, Behavior)>>,
     /// First segments of policies.
@@ -118,6 +126,10 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
     for item in top.tables("route", &ROUTE) {
         routes.extend(routing::route(&item, &mut facts));
     }
+    let mut rules = Vec::new();
+    for item in top.tables("rule", &RULE) {
+        rules.extend(self::rules::rule(&item, &mut facts));
+    }
     let mut neighbors = Vec::new();
     for item in top.tables("neighbor", &NEIGHBOR) {
         neighbors.extend(routing::neighbor(&item, &mut facts));
@@ -142,6 +154,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         sids,
         policies,
         routes,
+        rules,
         neighbors,
         sources,
         nodes,
@@ -223,7 +236,6 @@ fn interface(item: &Item<'_>, facts: &mut Facts) -> Option<Interface> {
     let name = item.require("name", "\"eth0\"", read::interface_name);
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
-    facts.steered_frames.extend(policy.clone());
     let settings = Interface {
         zero_copy: item.get("zero-copy", read::word(ZeroCopy::WORDS)).unwrap_or_default(),
         queues: item.get("queues", read::queues).unwrap_or_default(),

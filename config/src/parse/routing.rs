@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Facts, interface_ref, is_empty_list, link_state, report_link_local};
-use crate::item::{At, Item, NEXT_HOP, SOURCE_BGP_LS, SOURCE_KERNEL, join};
-use crate::model::{KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table};
+use super::next_hops::{self, Of};
+use super::{Facts, interface_ref, is_empty_list, link_state};
+use crate::item::{At, Item, SOURCE_BGP_LS, SOURCE_KERNEL, join};
+use crate::model::{Color, KernelSource, Neighbor, NextHop, Route, RouteAction, Sources, Table};
 use crate::read;
 use crate::report::Diagnostic;
 
@@ -46,23 +47,17 @@ fn route_action(
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
     facts.steered_packets.extend(policy.clone());
+    if prefix.is_some_and(|prefix| prefix.value.network().is_ipv4()) {
+        facts.steered_v4.extend(policy.clone());
+    }
+    let color = item.get_at("color", read::number(0..=u32::MAX));
     let action = item.get("action", read::word(ACTIONS));
-    let next_hops: Vec<_> = item
-        .tables("next-hops", &NEXT_HOP)
-        .iter()
-        .filter_map(|item| {
-            let weight = item.get("weight", read::number(1..=u8::MAX)).unwrap_or(1);
-            if !item.has("nh6") && !item.has("nh4") {
-                item.push(
-                    Diagnostic::error("a next hop has no address")
-                        .at(item.header(), "`nh6` or `nh4` is missing here")
-                        .help("write { nh6 = \"fe80::2\", interface = \"eth1\" }"),
-                );
-            }
-            next_hop(item, weight, prefix, facts)
-        })
-        .collect();
-    let single = next_hop(item, 1, prefix, facts);
+    let of = match prefix {
+        Some(At { value: IpNet::V6(_), span }) => Of::Ipv6Route(span.clone()),
+        _ => Of::Any,
+    };
+    let next_hops = next_hops::several(item, &of, facts);
+    let single = next_hops::one(item, &of, facts);
     let link = if item.has("nh6") || item.has("nh4") { None } else { interface_ref(item, facts) };
 
     // Which of the ways to go the route names; exactly one is right.
@@ -73,6 +68,13 @@ fn route_action(
     // `interface` belongs to nh6 or nh4, or stands alone.
     if item.has("interface") && !ways.iter().any(|way| way.starts_with("nh")) {
         ways.push("interface");
+    }
+    if let Some(value) = item.value("color").filter(|_| *ways != ["nh6"]) {
+        item.push(
+            value
+                .error("`color` needs `nh6`, and nothing else", "")
+                .help("the policy is the one with this color whose endpoint is the next hop"),
+        );
     }
     match &*ways {
         [] => {
@@ -86,16 +88,9 @@ fn route_action(
             None
         }
         ["policy"] => policy.map(|policy| RouteAction::Policy(policy.value)),
+        ["nh6"] if item.has("color") => colored(item, color?, single?, facts),
         ["nh6"] | ["nh4"] => single.map(|next_hop| RouteAction::Via(vec![next_hop])),
-        ["next-hops"] => {
-            if let Some(list) = item.value("next-hops").filter(|list| is_empty_list(*list)) {
-                item.push(
-                    list.error("`next-hops` names no next hop", "empty")
-                        .help("to drop packets, write action = \"blackhole\" or \"unreachable\""),
-                );
-            }
-            Some(RouteAction::Via(next_hops))
-        }
+        ["next-hops"] => Some(RouteAction::Via(next_hops)),
         ["action"] => action.map(|action| match action {
             Action::Blackhole => RouteAction::Blackhole,
             Action::Unreachable => RouteAction::Unreachable,
@@ -121,32 +116,39 @@ fn route_action(
     }
 }
 
-/// `nh6` or `nh4`, with `interface`.
-fn next_hop(
+/// A route with a color: the policy with this color for its next hop.
+fn colored(
     item: &Item<'_>,
-    weight: u8,
-    prefix: Option<&At<IpNet>>,
+    color: At<u32>,
+    next_hop: NextHop,
     facts: &mut Facts,
-) -> Option<NextHop> {
-    let nh6 = item.get_at("nh6", read::ipv6_unicast);
-    let nh4 = item.get_at("nh4", read::ipv4_unicast);
-    if !item.has("nh6") && !item.has("nh4") {
+) -> Option<RouteAction> {
+    let endpoint = match next_hop.address {
+        IpAddr::V6(endpoint) => endpoint,
+        IpAddr::V4(_) => return None,
+    };
+    let wanted = Color { color: color.value, endpoint };
+    let found = facts.colors.iter().find(|at| at.value.0 == wanted);
+    let Some(At { value: (_, name), .. }) = found else {
+        let of_color = facts.colors.iter().find(|at| at.value.0.color == color.value);
+        let found = Diagnostic::error(format!(
+            "there is no policy with color {} and endpoint {endpoint}",
+            color.value
+        ))
+        .at(color.span, "");
+        item.push(match of_color {
+            Some(At { value: (Color { endpoint, .. }, name), .. }) => {
+                found.help(format!("policy `{name}` has this color, and endpoint {endpoint}"))
+            }
+            None => found.help(format!(
+                "add color = {} and endpoint = \"{endpoint}\" to a [[policy]]",
+                color.value
+            )),
+        });
         return None;
-    }
-    report_link_local(item, nh6.as_ref());
-    if let (Some(At { span, .. }), Some(At { value: IpNet::V6(_), span: prefix })) = (&nh4, prefix)
-    {
-        item.push(
-            Diagnostic::error("an IPv6 route cannot have an IPv4 next hop")
-                .at(span.clone(), "this is IPv4")
-                .at(prefix.clone(), "this is IPv6")
-                .help("use `nh6`"),
-        );
-    }
-    let interface = interface_ref(item, facts);
-    let nh6 = nh6.map(|nh6| IpAddr::V6(nh6.value));
-    let address = nh6.or(nh4.map(|nh4| IpAddr::V4(nh4.value)))?;
-    Some(NextHop { address, interface, weight })
+    };
+    facts.steered_packets.push(At { value: name.clone(), span: color.span });
+    Some(RouteAction::Colored(name.clone(), next_hop))
 }
 
 pub(super) fn neighbor(item: &Item<'_>, facts: &mut Facts) -> Option<Neighbor> {

@@ -2,14 +2,17 @@
 
 use std::net::Ipv6Addr;
 
+use super::next_hops::{self, Of};
 use super::structure::{report_needless, structure};
-use super::{Facts, interface_ref, is_empty_list, report_link_local};
+use super::{Facts, interface_ref, is_empty_list};
 use crate::HEADROOM;
 use crate::behaviors::{
     self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
 };
-use crate::item::{At, Item, LIST, Value, join, nearest};
-use crate::model::{Flavors, Headend, Hmac, LocalSid, Locator, Policy, SegmentList};
+use crate::item::{At, CANDIDATE_PATH, Item, LIST, Value, join, nearest};
+use crate::model::{
+    CandidatePath, Color, Flavors, Headend, Hmac, LocalSid, Locator, NextHop, Policy, SegmentList,
+};
 use crate::read;
 use crate::report::{Diagnostic, Span};
 
@@ -82,9 +85,6 @@ pub(super) fn locator(item: &Item<'_>, facts: &mut Facts) -> Option<Locator> {
 pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> Option<LocalSid> {
     let mut sid = item.require("sid", "\"fc00:0:1:e::\"", read::sid);
     let endpoint = item.require("behavior", "\"End\"", endpoint);
-    let nh6 = item.get_at("nh6", read::ipv6_unicast);
-    let nh4 = item.get("nh4", read::ipv4_unicast);
-    let interface = interface_ref(item, facts);
     let table = item.get("table", read::table);
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
@@ -107,12 +107,9 @@ pub(super) fn sid(item: &Item<'_>, locators: &[Locator], facts: &mut Facts) -> O
     let endpoint = endpoint?;
     report_params(item, &endpoint);
     report_flavors(item, &endpoint, &listed);
-    if takes(endpoint.value, "interface") {
-        report_link_local(item, nh6.as_ref());
-    }
     let name = policy.map(|policy| policy.value);
-    let params =
-        Params { nh6: nh6.map(|nh6| nh6.value), nh4, interface, table, policy: name.clone() };
+    let (next_hops, interface) = next_hops_of(item, endpoint.value, facts);
+    let params = Params { next_hops, interface, table, policy: name.clone() };
     let behavior = (endpoint.value.build)(params)?;
     if let Some(name) = name {
         let wanted = (name, behavior.clone());
@@ -143,6 +140,33 @@ fn hmac(item: &Item<'_>, next_csid: bool, facts: &mut Facts) -> Hmac {
     asked.value
 }
 
+/// The next hops of a behavior that has some, and the interface of one that has that alone.
+fn next_hops_of(
+    item: &Item<'_>,
+    endpoint: &Endpoint,
+    facts: &mut Facts,
+) -> (Option<Vec<NextHop>>, Option<String>) {
+    let Some(key) = ["nh6", "nh4"].into_iter().find(|key| endpoint.required.contains(key)) else {
+        return (None, interface_ref(item, facts));
+    };
+    let Some(list) = item.value("next-hops") else {
+        let hop = if item.has(key) { next_hops::one(item, &Of::Sid(key), facts) } else { None };
+        return (hop.map(|hop| vec![hop]), None);
+    };
+    for other in [key, "interface"] {
+        if let Some(value) = item.value(other) {
+            item.push(
+                value
+                    .error(format!("`{other}` and `next-hops` exclude each other"), "")
+                    .at(list.span(), "")
+                    .help(format!("put it into the list: {{ {key} = …, interface = … }}")),
+            );
+        }
+    }
+    let several = next_hops::several(item, &Of::Sid(key), facts);
+    ((!several.is_empty()).then_some(several), None)
+}
+
 fn takes(endpoint: &Endpoint, key: &str) -> bool {
     endpoint.required.contains(&key) || endpoint.allowed.contains(&key)
 }
@@ -168,7 +192,8 @@ fn report_params(item: &Item<'_>, endpoint: &At<&'static Endpoint>) {
         });
     };
     for (key, example) in PARAMS {
-        if required.contains(&key) && !item.has(key) {
+        let instead = key.starts_with("nh") && item.has("next-hops");
+        if required.contains(&key) && !item.has(key) && !instead {
             item.push(
                 Diagnostic::error(format!("{name} needs `{key}`"))
                     .at(span.clone(), format!("`{key}` is missing"))
@@ -294,12 +319,17 @@ pub(super) fn policy(
     let bound = bsid.zip(name.clone()).zip(behavior.clone());
     let bound = bound.and_then(|((bsid, name), At { value: headend, span })| {
         let Some(behavior) = headend.binding(name.value) else {
-            item.push(
-                Diagnostic::error(format!("a policy of {headend} has no binding SID"))
-                    .at(bsid.span, "")
+            let found = Diagnostic::error(format!("a policy of {headend} has no binding SID"));
+            let found = found.at(bsid.span, "");
+            item.push(if headend.is_l2() {
+                found
                     .at(span, "for Ethernet frames")
-                    .help("remove `bsid`: packets with segments left are no frames"),
-            );
+                    .help("remove `bsid`: packets with segments left are no frames")
+            } else {
+                found
+                    .at(span, "puts its segments into packets")
+                    .help("remove `bsid`, or use H.Encaps: a binding SID encapsulates")
+            });
             return None;
         };
         let (flavors, hmac) = Default::default();
@@ -316,9 +346,19 @@ fn read_policy(
     facts: &mut Facts,
 ) -> Option<Policy> {
     let source = item.get("source", read::ipv6_global).or(encap_source);
-    let lists = lists(item);
+    let color = color(item, name.as_ref(), facts);
+    let (paths, lists) = paths(item);
     let hmac_key = item.get_at("hmac-key", read::number(1..=u32::MAX));
     facts.hmac_key_refs.extend(hmac_key.clone());
+    if let (Some(key), Some(behavior)) = (&hmac_key, &behavior)
+        && behavior.value == Headend::HInsert
+    {
+        item.push(
+            Diagnostic::error("the segment lists of H.Insert are not signed")
+                .at(key.span.clone(), "")
+                .help("remove `hmac-key`: the packet's own source and destination would be signed, too"),
+        );
+    }
     if let Some(behavior) = &behavior {
         for list in &lists {
             report_headroom(item, behavior.value, hmac_key.is_some(), list);
@@ -329,6 +369,8 @@ fn read_policy(
     let policy = Policy {
         name: name?.value,
         behavior: behavior?.value,
+        color,
+        paths,
         lists: lists.iter().map(Listed::segment_list).collect(),
         source: source?,
         hmac_key: hmac_key.map(|key| key.value),
@@ -342,6 +384,7 @@ struct Listed {
     segs: Vec<At<Ipv6Addr>>,
     via: Vec<At<String>>,
     weight: u8,
+    path: usize,
     span: Span,
 }
 
@@ -349,7 +392,7 @@ impl Listed {
     fn segment_list(&self) -> SegmentList {
         let segs = self.segs.iter().map(|seg| seg.value).collect();
         let via = self.via.iter().map(|node| node.value.clone()).collect();
-        SegmentList { segs, via, weight: self.weight }
+        SegmentList { segs, via, weight: self.weight, path: self.path }
     }
 
     /// The places of its segments.
@@ -359,13 +402,76 @@ impl Listed {
     }
 }
 
-/// The policy's segment lists, of `segs`, of `via` or of `lists`.
+/// Color and endpoint of the policy; one is nothing without the other.
+fn color(item: &Item<'_>, name: Option<&At<String>>, facts: &mut Facts) -> Option<Color> {
+    let color = item.get_at("color", read::number(0..=u32::MAX));
+    let endpoint = item.get_at("endpoint", read::ipv6_unicast);
+    for (given, missing, example) in
+        [("color", "endpoint", "\"fc00:0:3::1\""), ("endpoint", "color", "100")]
+    {
+        if let Some(value) = item.value(given).filter(|_| !item.has(missing)) {
+            item.push(
+                value
+                    .error(format!("`{given}` needs `{missing}`"), "")
+                    .help(format!("add a line such as {missing} = {example}")),
+            );
+        }
+    }
+    let At { value: color, span } = color?;
+    let color = Color { color, endpoint: endpoint?.value };
+    facts.colors.push(At { value: (color, name?.value.clone()), span });
+    Some(color)
+}
+
+/// The policy's candidate paths, as far as it has any, and its segment lists.
+fn paths(item: &Item<'_>) -> (Vec<CandidatePath>, Vec<Listed>) {
+    let Some(value) = item.value("candidate-paths") else { return (Vec::new(), lists(item)) };
+    for key in ["segs", "via", "lists"] {
+        if let Some(other) = item.value(key) {
+            item.push(
+                other
+                    .error(format!("`{key}` and `candidate-paths` exclude each other"), "")
+                    .at(value.span(), "")
+                    .help("put the segments into a candidate path"),
+            );
+        }
+    }
+    if is_empty_list(value) {
+        item.push(
+            value
+                .error("`candidate-paths` names no path", "empty")
+                .help("write { preference = 200, segs = [\"fc00:0:2:e::\"] } for each path"),
+        );
+    }
+    let mut paths: Vec<At<CandidatePath>> = Vec::new();
+    let mut all = Vec::new();
+    for item in item.tables("candidate-paths", &CANDIDATE_PATH) {
+        let name = item.get("name", read::name);
+        let preference = item.get_at("preference", read::number(0..=u32::MAX));
+        let span = preference.as_ref().map_or(item.header(), |at| at.span.clone());
+        let preference = preference.map_or(CandidatePath::DEFAULT_PREFERENCE, |at| at.value);
+        if let Some(same) = paths.iter().find(|other| other.value.preference == preference) {
+            item.push(
+                Diagnostic::error(format!("two candidate paths have the preference {preference}"))
+                    .at(span.clone(), "this one")
+                    .at(same.span.clone(), "and this one")
+                    .help("the path with the highest preference is used: give each another"),
+            );
+        }
+        let path = paths.len();
+        all.extend(lists(&item).into_iter().map(|list| Listed { path, ..list }));
+        paths.push(At { value: CandidatePath { name, preference }, span });
+    }
+    (paths.into_iter().map(|path| path.value).collect(), all)
+}
+
+/// The segment lists of a policy or of a candidate path, of `segs`, of `via` or of `lists`.
 fn lists(item: &Item<'_>) -> Vec<Listed> {
     let given: Vec<_> =
         ["segs", "via", "lists"].into_iter().filter_map(|key| item.value(key)).collect();
     match given[..] {
         [] => item.push(
-            Diagnostic::error("[[policy]] has no segments")
+            Diagnostic::error(format!("{} has no segments", item.written()))
                 .at(item.header(), "`segs` is missing here")
                 .help("add a line such as segs = [\"fc00:0:2:e::\", \"fc00:0:3:d6::\"]")
                 .help("or name nodes of the topology: via = [\"r2\", \"fc00:0:3:d6::\"]"),
@@ -417,7 +523,7 @@ fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the SIDs to visit, first to last"),
         );
     }
-    Some(Listed { segs: list.value, via: Vec::new(), weight, span: list.span })
+    Some(Listed { segs: list.value, via: Vec::new(), weight, path: 0, span: list.span })
 }
 
 fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
@@ -429,7 +535,7 @@ fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the nodes to visit, first to last"),
         );
     }
-    Some(Listed { segs: Vec::new(), via: list.value, weight, span: list.span })
+    Some(Listed { segs: Vec::new(), via: list.value, weight, path: 0, span: list.span })
 }
 
 fn report_headroom(item: &Item<'_>, behavior: Headend, signed: bool, list: &Listed) {

@@ -1,6 +1,6 @@
 //! What good files become.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{BASE, good};
 use crate::*;
@@ -105,11 +105,11 @@ fn sids() {
     let [end, x, dx4, dt46] = &config.sids[..] else { panic!("{:?}", config.sids) };
     assert_eq!((end.sid.prefix_len(), end.flavors.to_string()), (128, "PSP, USD".to_owned()));
     assert_eq!(x.sid.to_string(), "fc00:0:1:e001::/64");
-    let interface = Some("eth1".to_owned());
-    assert_eq!(x.behavior, Behavior::EndX { nh6: "fe80::2".parse().unwrap(), interface });
+    let fe80_2 = NextHop::new("fe80::2".parse::<Ipv6Addr>().unwrap(), Some("eth1".to_owned()));
+    assert_eq!(x.behavior, Behavior::EndX { next_hops: vec![fe80_2] });
     assert_eq!(x.flavors, Flavors::default());
-    let nh4 = "192.0.2.2".parse().unwrap();
-    assert_eq!(dx4.behavior, Behavior::EndDx4 { nh4, interface: None });
+    let nh4 = NextHop::new("192.0.2.2".parse::<Ipv4Addr>().unwrap(), None);
+    assert_eq!(dx4.behavior, Behavior::EndDx4 { next_hops: vec![nh4] });
     assert_eq!(dt46.behavior, Behavior::EndDt46 { table: Table(100) });
 }
 
@@ -242,6 +242,7 @@ fn routes_and_neighbors() {
         address: address.parse().unwrap(),
         interface: interface.map(str::to_owned),
         weight,
+        backup: false,
     };
     let actions: Vec<_> = config.routes.iter().map(|route| route.action.clone()).collect();
     assert_eq!(

@@ -18,10 +18,11 @@ fn is_good_and_uses_every_section() {
     let config = config(SAMPLE);
     assert_eq!(config.interfaces.len(), 2);
     assert_eq!(config.locators.len(), 1);
-    assert_eq!(config.sids.len(), 4);
+    assert_eq!(config.sids.len(), 5);
     assert_eq!(config.policies.len(), 1);
     assert_eq!(config.routes.len(), 5);
     assert_eq!(config.neighbors.len(), 1);
+    assert_eq!(config.rules.len(), 1);
 }
 
 #[test]
@@ -43,7 +44,9 @@ fn mentions_every_key() {
         let written = format!("{key} = ");
         let found = sections.into_iter().any(|(section, name)| match header {
             // Tables inside a section.
-            "lists" => name == "[[policy]]" && section.iter().any(|l| inline(l, &written)),
+            "lists" | "candidate-paths" => {
+                name == "[[policy]]" && section.iter().any(|l| inline(l, &written))
+            }
             "next-hops" => name == "[[route]]" && section.iter().any(|l| inline(l, &written)),
             // Its keys are sections.
             "[source]" => name == format!("[source.{key}]"),

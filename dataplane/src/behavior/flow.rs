@@ -71,7 +71,7 @@ pub const fn label(hash: u32) -> u32 {
 }
 
 #[inline(always)]
-const fn has_ports(protocol: u8) -> bool {
+pub(crate) const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
 }
 

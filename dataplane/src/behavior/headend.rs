@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::flow;
+use super::{flow, insert};
 use crate::{
     counters::PacketCounters,
     fib::{
@@ -185,8 +185,9 @@ pub fn encap(
     fib: &Fib,
     worker: usize,
 ) -> Result<TableIndex, Verdict> {
-    let policy = fib.policies.get(policy as usize).and_then(Option::as_ref);
-    let policy = policy.ok_or(Verdict::Refuse(Reason::NoRoute, 0))?;
+    let Some(policy) = fib.policies.get(policy as usize).and_then(Option::as_ref) else {
+        return insert::insert(packet, policy, fib, worker);
+    };
     // The new headers go where the packet as received may still lie.
     packet.rebase();
     let inner = if packet.meta.v6 { Inner::v6(packet)? } else { Inner::v4(packet)? };

@@ -19,6 +19,7 @@ pub mod end;
 pub mod flow;
 pub mod headend;
 pub mod hmac;
+pub mod insert;
 
 /// The behaviors of local SIDs, as RFC 8986 names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::{
-    behavior::{self, headend::SegmentList},
+    behavior::{self, headend::SegmentList, insert::Insertion},
     counters::PacketCounters,
     hmac,
     wire::ethernet::Mac,
@@ -19,6 +19,8 @@ mod memory;
 pub mod nexthop;
 mod node;
 pub mod publish;
+pub mod rules;
+pub mod shares;
 pub mod simd;
 pub mod table;
 mod tree;
@@ -26,6 +28,7 @@ pub mod writer;
 
 use entry::{AdjacencyId, Entry, GroupId, PolicyId, PortIndex, SidId, TableIndex};
 use nexthop::{Adjacency, Group, Health};
+use rules::Rules;
 use table::Table;
 
 /// A local SID: what [`Action::Local`](entry::Action::Local) leads to.
@@ -60,7 +63,7 @@ pub struct Sid {
 pub struct Policy {
     /// Its segment lists, ready to be pushed.
     pub lists: Vec<SegmentList>,
-    /// Index into `lists`, as often as the list's weight says.
+    /// Index into `lists`, as often as the list's weight says: see [`shares`].
     pub buckets: Vec<u16>,
     /// Table that the first segment is looked up in.
     pub table: TableIndex,
@@ -79,6 +82,8 @@ pub struct PortSettings {
     pub policy: Option<PolicyId>,
     /// Whether it leads out of the SR domain.
     pub external: bool,
+    /// Whether packets from here are steered by [`Fib::rules`].
+    pub has_rules: bool,
 }
 
 /// A prefix of IPv6 addresses.
@@ -166,8 +171,12 @@ pub struct Fib {
     pub sids: Vec<Option<Sid>>,
     /// Policies.
     pub policies: Vec<Option<Policy>>,
+    /// Policies of H.Insert; by the same indices, which are none of [`policies`](Self::policies).
+    pub insertions: Vec<Option<Insertion>>,
     /// Ports, by index; the same in every worker.
     pub ports: Vec<PortSettings>,
+    /// Rules for packets that come in by a port, by its index.
+    pub rules: Vec<Rules>,
     /// The node's settings.
     pub node: Node,
     /// The SR domain.
@@ -207,8 +216,12 @@ pub enum Change {
     Sid(SidId, Option<Sid>),
     /// Sets or removes a policy.
     Policy(PolicyId, Option<Policy>),
+    /// Sets or removes a policy of H.Insert.
+    Insertion(PolicyId, Option<Insertion>),
     /// Sets a port's settings.
     Port(PortIndex, PortSettings),
+    /// Sets the rules for what comes in by a port.
+    Rules(PortIndex, Rules),
     /// Sets the node's settings.
     Node(Node),
     /// Sets what the SR domain is.
@@ -241,13 +254,30 @@ impl Fib {
             Change::Group(id, group) => put(&mut self.groups, id, group),
             Change::Adjacency(id, adjacency) => put(&mut self.adjacencies, id, adjacency),
             Change::Sid(id, sid) => put(&mut self.sids, id, sid),
-            Change::Policy(id, policy) => put(&mut self.policies, id, policy),
+            Change::Policy(id, policy) => set(&mut self.policies, id, policy),
+            Change::Insertion(id, policy) => set(&mut self.insertions, id, policy),
             Change::Port(id, settings) => put(&mut self.ports, u32::from(id), settings),
+            Change::Rules(id, rules) => {
+                let index = usize::from(id);
+                if index >= self.rules.len() {
+                    self.rules.resize(index + 1, Rules::NONE);
+                }
+                self.rules[index] = rules;
+            }
             Change::Node(node) => self.node = node,
             Change::Domain(domain) => self.domain = domain,
             Change::HmacKeys(keys) => self.hmac_keys = keys,
         }
     }
+}
+
+/// [`put`] of something that may be missing: what is in between is.
+fn set<T: Clone>(items: &mut Vec<Option<T>>, index: u32, item: Option<T>) {
+    let index = index as usize;
+    if index >= items.len() {
+        items.resize(index + 1, None);
+    }
+    items[index] = item;
 }
 
 fn put<T: Clone>(items: &mut Vec<T>, index: u32, item: T) {

@@ -81,12 +81,15 @@ impl Default for Health {
     }
 }
 
-/// Weighted adjacencies that share the traffic, flow by flow.
+/// Weighted adjacencies that share the traffic, flow by flow, and others that stand in for them when
+/// all of them are down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The adjacency, where there is one only; else [`SEVERAL`].
     only: AdjacencyId,
-    /// Each adjacency as often as its weight says.
+    /// How many of the buckets are the primary ones'.
+    primary: u32,
+    /// Each adjacency as often as its weight says; behind them the backups likewise.
     buckets: Box<[AdjacencyId]>,
 }
 
@@ -105,14 +108,26 @@ impl Group {
 
     /// A group of adjacencies with their weights. Weights of 0 count as 1.
     pub fn new(members: &[(AdjacencyId, u32)]) -> Self {
-        let buckets = spread(members);
+        Self::with_backups(members, &[])
+    }
+
+    /// The same with adjacencies that are used while every member is down.
+    pub fn with_backups(members: &[(AdjacencyId, u32)], backups: &[(AdjacencyId, u32)]) -> Self {
+        let mut buckets = spread(members);
         let only = if let [only] = *buckets { only } else { SEVERAL };
-        Self { only, buckets: buckets.into() }
+        let primary = buckets.len() as u32;
+        buckets.extend(spread(backups));
+        Self { only, primary, buckets: buckets.into() }
     }
 
     /// The adjacencies, each as often as its weight says.
     pub fn buckets(&self) -> &[AdjacencyId] {
-        &self.buckets
+        &self.buckets[..self.primary as usize]
+    }
+
+    /// The backups likewise.
+    pub fn backups(&self) -> &[AdjacencyId] {
+        &self.buckets[self.primary as usize..]
     }
 
     /// The adjacency for a flow. A member that is down is passed over, and only its own flows
@@ -122,30 +137,37 @@ impl Group {
         if health.is_up(self.only) {
             return Ok(self.only);
         }
-        if self.only != SEVERAL || self.buckets.is_empty() {
-            return Err(health.state(self.only));
+        if self.only != SEVERAL || self.primary == 0 {
+            return self.pick_other(health, hash);
         }
         let hash = hash();
-        let first = self.buckets[bucket(hash, self.buckets.len())];
-        if health.is_up(first) { Ok(first) } else { Self::pick_other(&self.buckets, health, hash) }
+        let first = self.buckets[bucket(hash, self.primary as usize)];
+        if health.is_up(first) { Ok(first) } else { self.pick_other(health, || hash) }
     }
 
-    /// A flow whose member is down draws again, evenly over those that are up.
+    /// A flow whose member is down draws again, evenly over those that are up; where none is, over
+    /// the backups.
     #[cold]
     fn pick_other(
-        buckets: &[AdjacencyId],
+        &self,
         health: &Health,
-        hash: u32,
+        hash: impl FnOnce() -> u32,
     ) -> Result<AdjacencyId, State> {
-        let up = || buckets.iter().filter(|id| health.is_up(**id));
-        let count = up().count();
-        up().nth(bucket(remix(hash), count.max(1))).copied().ok_or(
-            if buckets.iter().any(|id| health.state(*id) == State::Unresolved) {
-                State::Unresolved
-            } else {
-                State::Down
-            },
-        )
+        let up = |all: &[AdjacencyId]| all.iter().filter(|id| health.is_up(**id)).count();
+        let (all, count) = match up(self.buckets()) {
+            0 => (self.backups(), up(self.backups())),
+            count => (self.buckets(), count),
+        };
+        if count > 0 {
+            let place = bucket(remix(hash()), count);
+            let found = all.iter().filter(|id| health.is_up(**id)).nth(place).or(all.first());
+            return found.copied().ok_or(State::Down);
+        }
+        Err(if self.buckets.iter().any(|id| health.state(*id) == State::Unresolved) {
+            State::Unresolved
+        } else {
+            State::Down
+        })
     }
 }
 
@@ -213,6 +235,42 @@ mod tests {
         assert!((74_000..76_000).contains(&second), "{second}");
         assert_eq!(spread(&[(1, 1000), (2, 3000)]).len(), 256);
         assert_eq!(spread(&[(1, 1), (2, 100_000)]).iter().filter(|id| **id == 1).count(), 1);
+    }
+
+    /// C-050: backups have nothing as long as one member is up, share all flows by weight when none
+    /// is, and give them back at once.
+    #[test]
+    fn backups_stand_in_for_all() {
+        let group = Group::with_backups(&[(1, 1), (2, 1)], &[(8, 1), (9, 3)]);
+        let share = |health: &Health, id| {
+            let picked = |flow: &u32| group.pick(health, || remix(*flow)) == Ok(id);
+            (0..100_000u32).filter(picked).count()
+        };
+        let health = health(&[1, 2, 8, 9]);
+        assert_eq!([8, 9].map(|id| share(&health, id)), [0, 0]);
+        health.set(1, State::Down);
+        assert_eq!(share(&health, 2), 100_000);
+        health.set(2, State::Unresolved);
+        assert!((74_000..76_000).contains(&share(&health, 9)));
+        assert_eq!([1, 2].map(|id| share(&health, id)), [0, 0]);
+        health.set(9, State::Down);
+        assert_eq!(share(&health, 8), 100_000);
+        health.set(8, State::Down);
+        assert_eq!(group.pick(&health, || 0), Err(State::Unresolved));
+        health.set(1, State::Up);
+        assert_eq!(share(&health, 1), 100_000);
+    }
+
+    #[test]
+    fn a_single_member_has_a_backup() {
+        let group = Group::with_backups(&[(1, 7)], &[(9, 1)]);
+        let health = health(&[1, 9]);
+        let never = || -> u32 { panic!("there is no choice") };
+        assert_eq!(group.pick(&health, never), Ok(1));
+        health.set(1, State::Down);
+        assert_eq!(group.pick(&health, || 5), Ok(9));
+        let backup_alone = Group::with_backups(&[], &[(9, 1)]);
+        assert_eq!(backup_alone.pick(&health, || 5), Ok(9));
     }
 
     #[test]

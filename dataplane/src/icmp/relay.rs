@@ -153,7 +153,7 @@ fn about_v4(error: Error, overhead: usize, inner: &[u8]) -> Option<About> {
 
 /// The table in which the packet inside was steered into a policy: where its source is. Several tables
 /// may steer the same destination; the segment list tells them apart, as its last segment does at its
-/// other end.
+/// other end. Where no table does, a rule did, or an interface: then it is the main table.
 fn steering_table(
     fib: &Fib,
     v6: bool,
@@ -175,7 +175,14 @@ fn steering_table(
             found.get_or_insert(index as TableIndex);
         }
     }
-    found
+    let by_rule = fib.rules.iter().any(|rules| !rules.is_empty());
+    found.or_else(|| {
+        let policies = fib.policies.iter().flatten();
+        let mut ours = policies.filter(|policy| {
+            policy.lists.iter().any(|list| list.source() == source && list.last() == last)
+        });
+        ours.next().map(|policy| policy.table).filter(|_| by_rule)
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! - [`pending`]: the packets of a pass, looked up together;
 //! - [`run`]: those of them that one entry applies to, acted on together;
 //! - [`forward`]: hop limit, MTU, adjacency, Ethernet header;
+//! - [`classify`]: rules that steer packets by more than their destination;
 //! - [`domain`]: what is not let in, and not let at SIDs;
 //! - [`layer2`]: Ethernet frames as cargo;
 //! - [`ends`]: packets for the host, answers, drops;
@@ -32,6 +33,7 @@ use crate::{
     verdict::{Fate, Reason, Verdict},
 };
 
+mod classify;
 mod departures;
 mod domain;
 mod ends;
@@ -161,6 +163,7 @@ impl Pipeline {
         observer.received(self.worker, ingress, burst, context.umem);
         let port = context.fib.ports.get(usize::from(ingress));
         let (policy, external) = port.map_or((None, false), |port| (port.policy, port.external));
+        let mut has_rules = port.is_some_and(|port| port.has_rules);
         match policy {
             None => self.parse(ingress, burst, context, observer),
             Some(policy) => self.parse_frames(ingress, policy, burst, context, observer),
@@ -173,6 +176,10 @@ impl Pipeline {
                 break;
             }
             self.pending.look_up(context.fib);
+            if has_rules {
+                has_rules = false;
+                self.classify(ingress, burst, context.umem, context.fib);
+            }
             observer.looked_up(&self.view(burst, context.umem, context.fib));
             self.act(burst, context.umem, context.fib);
             observer.acted(&self.view(burst, context.umem, context.fib));

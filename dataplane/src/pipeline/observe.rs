@@ -8,8 +8,8 @@
 use super::{pending::Pending, run::Others};
 use crate::{
     fib::{
-        Fib, Policy,
-        entry::{Action, Entry, PortIndex, TableIndex},
+        Fib,
+        entry::{Action, Entry, PolicyId, PortIndex, TableIndex},
     },
     frame::{BURST, Burst, PacketBuf},
     packet::{Meta, NOWHERE, Packet},
@@ -149,10 +149,7 @@ impl Observer for Watch {
                 let table = number(view.fib, meta.table);
                 let packet = view.packet(index);
                 session.close(index, Outcome::LookUp { table }, packet);
-                session.took_list(index, |policy| {
-                    let policy = view.fib.policies.get(policy as usize)?.as_ref()?;
-                    list_of(policy, packet)
-                });
+                session.took_list(index, |policy| list_of(view.fib, policy, packet));
             }
             // What is neither is ready to leave.
             for index in view.leaving() {
@@ -251,11 +248,11 @@ fn look_up(meta: &Meta, entry: Entry, fib: &Fib) -> LookUp {
         .tables
         .get(usize::from(meta.table))
         .map(|table| if meta.v6 { &table.v6 } else { &table.v4 });
-    let prefix_len = lpm.map_or(0, |lpm| lpm.lookup_prefix(meta.key).1);
+    let (by_prefix, prefix_len) = lpm.map_or((Entry::NONE, 0), |lpm| lpm.lookup_prefix(meta.key));
     let found = match entry.action() {
         Action::NoRoute => Found::NoRoute,
         Action::Forward(group) => Found::Group(group),
-        Action::Encap(id) => Found::Policy { id, list: None },
+        Action::Encap(id) => Found::Policy { id, list: None, by_rule: by_prefix != entry },
         Action::Punt(punted) => Found::Host(punted),
         Action::Discard(discard) => Found::Discard(discard),
         Action::Local(id) => match fib.sids.get(id as usize) {
@@ -274,6 +271,13 @@ fn look_up(meta: &Meta, entry: Entry, fib: &Fib) -> LookUp {
 }
 
 /// Which of a policy's lists the headers at the beginning of a packet are of.
-fn list_of(policy: &Policy, packet: &[u8]) -> Option<u16> {
-    policy.lists.iter().position(|list| list.is_in_front_of(packet)).map(|list| list as u16)
+fn list_of(fib: &Fib, policy: PolicyId, packet: &[u8]) -> Option<u16> {
+    let place = match fib.policies.get(policy as usize) {
+        Some(Some(policy)) => policy.lists.iter().position(|list| list.is_in_front_of(packet)),
+        _ => {
+            let policy = fib.insertions.get(policy as usize)?.as_ref()?;
+            policy.lists.iter().position(|list| list.is_first_of(packet))
+        }
+    };
+    place.map(|list| list as u16)
 }

@@ -86,6 +86,11 @@ impl Pending {
         self.entries[place % BURST]
     }
 
+    /// Has another entry count for a packet of this pass than the one that was found.
+    pub(super) fn redirect(&mut self, place: usize, entry: Entry) {
+        self.entries[place % BURST] = entry;
+    }
+
     /// The place in the burst of a packet of this pass.
     #[inline(always)]
     pub(super) fn index(&self, place: usize) -> usize {

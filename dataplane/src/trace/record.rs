@@ -103,6 +103,8 @@ pub enum Found {
         id: PolicyId,
         /// Which of its segment lists was taken, counted from 0.
         list: Option<u16>,
+        /// Whether a rule led there, whatever the prefix says.
+        by_rule: bool,
     },
     /// The host.
     Host(Punted),

@@ -260,7 +260,7 @@ impl Session {
     pub(crate) fn took_list(&mut self, index: usize, find: impl FnOnce(PolicyId) -> Option<u16>) {
         let step = self.active(index).and_then(|record| record.steps.last_mut());
         if let Some(Step { event: Event::LookUp(LookUp { found, .. }), .. }) = step
-            && let Found::Policy { id, list: list @ None } = found
+            && let Found::Policy { id, list: list @ None, .. } = found
         {
             *list = find(*id);
         }

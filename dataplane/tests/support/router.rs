@@ -167,8 +167,14 @@ fn fib(flow_label: FlowLabel) -> Writer {
         ..Node::default()
     }));
     for (port, mtu) in MTUS.into_iter().enumerate() {
-        let settings =
-            PortSettings { mac: own_mac(port), table: 0, mtu, policy: None, external: false };
+        let settings = PortSettings {
+            mac: own_mac(port),
+            table: 0,
+            mtu,
+            policy: None,
+            external: false,
+            has_rules: false,
+        };
         writer.stage(Change::Port(port as u16, settings));
         let (neighbour, own) = (neighbour_mac(port), own_mac(port));
         let adjacency = Adjacency::new(port as u16, neighbour, own, mtu);

@@ -78,6 +78,8 @@ pub enum What {
     Routes,
     /// Policies with their segment lists and packets.
     Policies,
+    /// Rules that steer packets, and how many they steered.
+    Rules,
     /// Neighbours that packets are sent to.
     Neighbors,
     /// Sources of routes and SIDs.
@@ -114,11 +116,12 @@ pub struct Response<D = serde_json::Value> {
 
 /// A difference in words.
 pub fn describe(difference: &Difference) -> String {
-    let Difference { routes, sids, policies, neighbors, topology, settings } = difference;
+    let Difference { routes, sids, policies, rules, neighbors, topology, settings } = difference;
     let mut changed: Vec<String> = [
         (*routes, "route(s)"),
         (*sids, "SID(s)"),
         (*policies, "policy(s)"),
+        (*rules, "rule(s)"),
         (*neighbors, "neighbor(s)"),
         (*topology, "node(s) and link(s)"),
     ]

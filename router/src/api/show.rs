@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sidewinder_config::{self as config, Behavior, Hmac};
+use sidewinder_config::{self as config, Hmac};
 use sidewinder_dataplane::counters::Traffic;
 use sidewinder_dataplane::fib::nexthop::State;
 use sidewinder_dataplane::frame::FRAME_SIZE;
@@ -12,9 +12,10 @@ use sidewinder_dataplane::port::xdp::steer::AttachMode;
 use sidewinder_dataplane::verdict::Reason;
 
 use super::What;
+use crate::control::InstalledPolicy;
 use crate::control::daemon::Daemon;
-use crate::control::rib::{self, Key};
-use crate::control::{Control, InstalledPolicy};
+use crate::control::rib::{self, Hop, Key};
+use crate::control::validity::Validity;
 use crate::source::static_;
 
 /// Packets and bytes.
@@ -136,6 +137,9 @@ pub struct Sid {
     /// What it asks of HMAC TLVs, of those that look at them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hmac: Option<String>,
+    /// The next hops, of those that have several, with weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_hops: Vec<String>,
     /// The next hop, of those that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<IpAddr>,
@@ -209,6 +213,15 @@ pub struct Policy {
     pub name: String,
     /// Its behavior, as RFC 8986 spells it.
     pub behavior: String,
+    /// Its color.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<u32>,
+    /// The endpoint that goes with the color.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<IpAddr>,
+    /// The candidate path that is active, of a policy that has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
     /// Source of its outer headers.
     pub source: String,
     /// ID of the key that signs its segment lists.
@@ -227,13 +240,37 @@ pub struct List {
     /// The nodes that they were found by, where the file names nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<String>,
-    /// Why there are none.
+    /// The candidate path that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unresolved: Option<String>,
+    pub path: Option<String>,
+    /// `active`, `standby` (another path is preferred) or `invalid`.
+    pub state: String,
+    /// Why it is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<String>,
     /// Its share of the flows.
     pub weight: u8,
     /// Bytes it adds to a packet.
     pub overhead: usize,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A rule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rule {
+    /// The interface, or the table of the interfaces, whose packets it looks at.
+    pub on: String,
+    /// The packets that it is for, in words.
+    pub packets_for: String,
+    /// The policy that it steers them into; none: they go where routes lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Whether it is in force. Without a way, its policy is passed over.
+    pub in_force: bool,
     /// Packets.
     pub packets: u64,
     /// Bytes.
@@ -276,6 +313,7 @@ pub fn show(daemon: &Daemon, what: What) -> anyhow::Result<serde_json::Value> {
         What::Sids => serde_json::to_value(sids(daemon))?,
         What::Routes => anyhow::bail!("routes are asked for piece by piece"),
         What::Policies => serde_json::to_value(policies(daemon))?,
+        What::Rules => serde_json::to_value(rules(daemon))?,
         What::Neighbors => serde_json::to_value(neighbors(daemon))?,
         What::Sources => serde_json::to_value(sources(daemon))?,
         What::Topology => serde_json::to_value(daemon.link_state.topology())?,
@@ -375,7 +413,9 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
         .iter()
         .map(|(Key { prefix, .. }, sid)| {
             let flavors = static_::flavors(sid.said.flavors);
-            let hop = static_::hop(&sid.said.behavior);
+            let hops = static_::hops(&sid.said.behavior).unwrap_or_default();
+            let several: &[Hop] = if hops.len() > 1 { &hops } else { &[] };
+            let only = if let [only] = &*hops { Some(only) } else { None };
             let policy = static_::policy(&sid.said.behavior);
             let Traffic { packets, bytes } = sid.counters.get();
             Sid {
@@ -389,8 +429,12 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 code_point: static_::behavior(&sid.said.behavior).code_point(flavors),
                 structure: sid.said.structure.map(Into::into),
                 hmac: hmac_of(sid.said.hmac),
-                next_hop: hop.as_ref().map(|hop| hop.address),
-                interface: interface_of(&sid.said.behavior),
+                next_hops: several.iter().map(|hop| hop.among(several.len())).collect(),
+                next_hop: only.map(|hop| hop.address),
+                interface: only
+                    .and_then(|hop| hop.interface.as_deref())
+                    .or(static_::interface(&sid.said.behavior))
+                    .map(Into::into),
                 table: static_::table(&sid.said.behavior)
                     .map(|table| sidewinder_config::Table(table).to_string()),
                 policy: policy.map(Into::into),
@@ -415,13 +459,6 @@ fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
     }
 }
 
-fn interface_of(behavior: &Behavior) -> Option<String> {
-    static_::hop(behavior)
-        .and_then(|hop| hop.interface)
-        .map(|name| name.to_string())
-        .or_else(|| static_::interface(behavior).map(Into::into))
-}
-
 /// The sources that are asked for, or that have something to say.
 pub fn sources(daemon: &Daemon) -> Vec<Source> {
     let control = &daemon.control;
@@ -440,24 +477,50 @@ pub fn sources(daemon: &Daemon) -> Vec<Source> {
 /// The policies: those of the file, also where they have no segments, then the others.
 pub fn policies(daemon: &Daemon) -> Vec<Policy> {
     let control = &daemon.control;
-    let describe = |said: &config::Policy, installed: Option<&InstalledPolicy>| Policy {
-        name: said.name.clone(),
-        behavior: said.behavior.to_string(),
-        source: said.source.to_string(),
-        hmac_key: said.hmac_key,
-        lists: said.lists.iter().map(|list| segment_list(control, said, list, installed)).collect(),
-    };
-    let named = control.config.policies.iter();
-    let named = named.map(|said| describe(said, control.policies.get(&said.name)));
-    let inline = control.inline_policies().map(|policy| describe(&policy.said, Some(policy)));
+    let named = control.config.policies.iter().map(|said| {
+        let installed = control.policies.get(&said.name);
+        describe(said, installed, &control.validities(said))
+    });
+    let inline = control.inline_policies().map(|policy| {
+        let active = vec![Validity::Active; policy.said.lists.len()];
+        describe(&policy.said, Some(policy), &active)
+    });
     named.chain(inline).collect()
 }
 
+fn describe(
+    said: &config::Policy,
+    installed: Option<&InstalledPolicy>,
+    validities: &[Validity],
+) -> Policy {
+    let path = |list: &config::SegmentList| said.paths.get(list.path).map(ToString::to_string);
+    let lists: Vec<List> = said
+        .lists
+        .iter()
+        .zip(validities)
+        .map(|(list, validity)| List {
+            path: path(list),
+            ..segment_list(said, list, installed, validity)
+        })
+        .collect();
+    let active = lists.iter().find(|list| list.state == "active");
+    Policy {
+        name: said.name.clone(),
+        behavior: said.behavior.to_string(),
+        color: said.color.map(|color| color.color),
+        endpoint: said.color.map(|color| color.endpoint.into()),
+        active: active.and_then(|list| list.path.clone()),
+        source: said.source.to_string(),
+        hmac_key: said.hmac_key,
+        lists,
+    }
+}
+
 fn segment_list(
-    control: &Control,
     said: &config::Policy,
     list: &config::SegmentList,
     installed: Option<&InstalledPolicy>,
+    validity: &Validity,
 ) -> List {
     let found = installed.and_then(|installed| {
         let known = installed.said.lists.iter().zip(&installed.counters);
@@ -468,19 +531,43 @@ fn segment_list(
     });
     let segs = found.map_or(&list.segs, |(list, _)| &list.segs);
     let Traffic { packets, bytes } = found.map(|(_, c)| c.get()).unwrap_or_default();
-    let unresolved = match list.via.is_empty() {
-        true => None,
-        false => control.unresolved(&list.via).map(Into::into),
+    let (state, invalid) = match validity {
+        Validity::Active => ("active", None),
+        Validity::Standby => ("standby", None),
+        Validity::Invalid(why) => ("invalid", Some(why.clone())),
     };
     List {
         segs: segs.iter().map(ToString::to_string).collect(),
         via: list.via.clone(),
-        unresolved,
+        path: None,
+        state: state.into(),
+        invalid,
         weight: list.weight,
         overhead: said.overhead(list.len()),
         packets,
         bytes,
     }
+}
+
+/// The rules, in the order of the file, and then those of whole interfaces.
+pub fn rules(daemon: &Daemon) -> Vec<Rule> {
+    let control = &daemon.control;
+    let describe = |rule: config::Rule| {
+        let counters = control.rules.counters(&rule);
+        let Traffic { packets, bytes } = counters.map(|c| c.get()).unwrap_or_default();
+        Rule {
+            on: rule.on.to_string(),
+            packets_for: rule.to_string(),
+            in_force: control.rules.is_in_force(&rule),
+            policy: match rule.action {
+                config::RuleAction::Policy(name) => Some(name),
+                config::RuleAction::Route => None,
+            },
+            packets,
+            bytes,
+        }
+    };
+    control.rules().into_iter().map(describe).collect()
 }
 
 /// The neighbours that packets are sent to.

@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::table::{Table, grouped};
 use crate::api::routes::Route;
-use crate::api::show::{Drops, Interface, List, Neighbor, Policy, Sid, Source, Structure, Worker};
+use crate::api::show::{
+    Drops, Interface, List, Neighbor, Policy, Rule, Sid, Source, Structure, Worker,
+};
 use crate::api::{Request, What, client};
 use crate::source::link_state::{Format, Topology};
 
@@ -91,6 +93,7 @@ fn tabulate(what: What, data: serde_json::Value) -> anyhow::Result<String> {
         What::Sids => sids(&parse(data)?),
         What::Routes => routes(&parse(data)?),
         What::Policies => policies(&parse(data)?),
+        What::Rules => rules(&parse(data)?),
         What::Neighbors => neighbors(&parse(data)?),
         What::Sources => return Ok(sources(&parse(data)?)),
         What::Topology => return Ok(topology(&serde_json::from_value(data)?)),
@@ -186,6 +189,7 @@ fn sids(sids: &[Sid]) -> Table {
             (Some(hop), None, _) => format!("via {hop}"),
             (_, _, Some(number)) => format!("table {number}"),
             (_, Some(interface), _) => format!("dev {interface}"),
+            _ if !sid.next_hops.is_empty() => format!("via {}", sid.next_hops.join(", ")),
             _ => sid.policy.as_ref().map(|name| format!("policy {name}")).unwrap_or_default(),
         };
         table.row([
@@ -385,7 +389,7 @@ fn topology(topology: &Topology) -> String {
 
 fn policies(policies: &[Policy]) -> Table {
     let mut table = Table::new([
-        "policy", "behavior", "source", "hmac key", "segs", "weight", "overhead", "packets",
+        "policy", "behavior", "source", "hmac key", "path", "segs", "weight", "state", "overhead", "packets",
         "bytes",
     ]);
     for policy in policies {
@@ -396,8 +400,13 @@ fn policies(policies: &[Policy]) -> Table {
                 first(&policy.behavior),
                 first(&policy.source),
                 first(&policy.hmac_key.map(|id| id.to_string()).unwrap_or_default()),
+                list.path.clone().unwrap_or_default(),
                 segments(list),
                 list.weight.to_string(),
+                match &list.invalid {
+                    Some(why) => format!("{}: {why}", list.state),
+                    None => list.state.clone(),
+                },
                 list.overhead.to_string(),
                 grouped(list.packets),
                 grouped(list.bytes),
@@ -407,14 +416,31 @@ fn policies(policies: &[Policy]) -> Table {
     table.unless_empty("hmac key")
 }
 
-/// The segments of a list; of one that names nodes, these too, or why there are none.
+/// The segments of a list; of one that names nodes, these too.
 fn segments(list: &List) -> String {
     let segs = list.segs.join(",");
-    match &list.unresolved {
-        Some(why) => format!("via {}: {why}", list.via.join(",")),
-        None if list.via.is_empty() => segs,
-        None => format!("{segs} (via {})", list.via.join(",")),
+    match (list.via.is_empty(), list.segs.is_empty()) {
+        (true, _) => segs,
+        (false, true) => format!("via {}", list.via.join(",")),
+        (false, false) => format!("{segs} (via {})", list.via.join(",")),
     }
+}
+
+fn rules(rules: &[Rule]) -> Table {
+    let mut table = Table::new(["on", "packets for", "to", "state", "packets", "bytes"]);
+    for rule in rules {
+        table.row([
+            rule.on.clone(),
+            rule.packets_for.clone(),
+            rule.policy
+                .as_ref()
+                .map_or("where routes lead".into(), |name| format!("policy {name}")),
+            if rule.in_force { "" } else { "policy without a way" }.into(),
+            grouped(rule.packets),
+            grouped(rule.bytes),
+        ]);
+    }
+    table
 }
 
 fn neighbors(neighbors: &[Neighbor]) -> Table {
@@ -452,6 +478,9 @@ fn iproute2_line(sid: &Sid) -> String {
     };
     if behavior == "End.B6.Encaps.Red" || (behavior == "End.B6.Encaps" && sid.segs.is_empty()) {
         return format!("# {address}: Linux has no {behavior} with reduced or several lists");
+    }
+    if !sid.next_hops.is_empty() {
+        return format!("# {address}: Linux has no {behavior} with several next hops");
     }
     let number = |name: &Option<String>| match name.as_deref() {
         Some("main") | None => "254".to_owned(),
@@ -508,6 +537,7 @@ mod tests {
             code_point: 0,
             structure: None,
             hmac: None,
+            next_hops: Vec::new(),
             next_hop: None,
             interface: None,
             table: None,
@@ -579,6 +609,8 @@ mod tests {
             "ip -6 route add fc00:0:1:e:: encap seg6local action End.B6.Encaps \
              srh segs fc00:0:2:e::,fc00:0:3:e:: dev lo"
         );
+        let several = Sid { next_hops: vec!["fe80::2".into(); 2], ..sid("End.X", &[]) };
+        assert_eq!(line(&several), "# fc00:0:1:e::: Linux has no End.X with several next hops");
         let odd = Sid { structure: structure(12, 0), ..un };
         assert!(line(&odd).starts_with("# fc00:0:1::/48: Linux has no End"), "{}", line(&odd));
         assert_eq!(

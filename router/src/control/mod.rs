@@ -29,10 +29,12 @@ pub mod ports;
 mod reconcile;
 pub mod resolve;
 pub mod rib;
+pub mod rules;
 pub mod sids;
 pub mod startup;
 pub mod steering;
 pub mod trace;
+pub mod validity;
 pub mod workers;
 
 #[cfg(test)]
@@ -64,8 +66,12 @@ pub struct Control {
     pub policies: BTreeMap<String, InstalledPolicy>,
     /// Segments of lists that name nodes, or why there are none.
     via: policies::Resolved,
+    /// First segments of lists that policies may choose from, and why some cannot be reached.
+    first_segments: validity::FirstSegments,
     /// Policies that routes carry themselves.
     inline: HashMap<Arc<Policy>, InstalledPolicy>,
+    /// Rules.
+    pub rules: rules::InstalledRules,
     /// Adjacencies and groups.
     pub nexthops: NextHops,
     /// The FIB's writer.
@@ -105,6 +111,8 @@ pub struct Difference {
     pub sids: usize,
     /// Policies added, changed or removed.
     pub policies: usize,
+    /// Rules added, changed or removed.
+    pub rules: usize,
     /// Neighbors added, changed or removed.
     pub neighbors: usize,
     /// Nodes and links of the topology added, changed or removed.
@@ -140,7 +148,9 @@ impl Control {
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
             via: policies::Resolved::new(),
+            first_segments: validity::FirstSegments::new(),
             inline: HashMap::new(),
+            rules: rules::InstalledRules::default(),
             nexthops: NextHops::new(Arc::clone(&health)),
             writer: Writer::new(health),
             configured: Instant::now(),
@@ -175,6 +185,9 @@ impl Control {
             routes: differences(&old.routes, &config.routes, |route| (route.table, route.prefix)),
             sids: differences(&old.sids, &config.sids, |sid| sid.sid),
             policies: differences(&old.policies, &config.policies, |policy| &policy.name),
+            rules: differences(&old.rules, &config.rules, |rule| {
+                (rule.on.to_string(), rule.to_string())
+            }),
             neighbors: differences(&old.neighbors, &config.neighbors, |neighbor| {
                 (neighbor.address, &neighbor.interface)
             }),
@@ -270,6 +283,7 @@ impl Control {
     fn apply(&mut self) {
         let now = Instant::now();
         self.apply_hmac_keys();
+        self.first_segments = self.reach_first_segments();
         self.apply_policies();
         let sids: Routes = self
             .config
@@ -283,6 +297,7 @@ impl Control {
         self.rib.replace(Source::Sid, &sids, now);
         self.rib.replace(Source::Static, &static_::routes(&self.config), now);
         self.apply_ports(true);
+        self.forget_rules();
         self.reconcile();
         self.apply_domain();
     }
@@ -310,11 +325,13 @@ impl Control {
             let policy = self.config.interfaces.get(index).and_then(|interface| {
                 // Until its policy is there, its frames are dropped.
                 let name = interface.policy.as_ref()?;
-                Some(self.policy_id(name).unwrap_or(PolicyId::MAX))
+                let takes_frames = self.config.takes_frames(interface);
+                takes_frames.then(|| self.policy_id(name).unwrap_or(PolicyId::MAX))
             });
+            let has_rules = self.apply_rules(index);
             let external = self.config.interfaces.get(index).is_some_and(is_external);
             let table = self.table(table);
-            let settings = PortSettings { mac, table, mtu, policy, external };
+            let settings = PortSettings { mac, table, mtu, policy, external, has_rules };
             if self.port_settings.get(index) != Some(&settings) {
                 self.port_settings.truncate(index);
                 self.port_settings.push(settings);

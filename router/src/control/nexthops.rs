@@ -12,8 +12,21 @@ use sidewinder_dataplane::fib::writer::Writer;
 
 use super::ports::Ports;
 
-/// Members of a group: port, neighbour, weight.
-pub type Members = Vec<(PortIndex, IpAddr, u32)>;
+/// Members of a group.
+pub type Members = Vec<Member>;
+
+/// A neighbour that a group sends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The port it is on.
+    pub port: PortIndex,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its share of the flows, relative to the other members, or to the other backups.
+    pub weight: u32,
+    /// Whether it is used only while all that are no backups are down.
+    pub backup: bool,
+}
 
 /// An index, and how many users it has.
 #[derive(Debug)]
@@ -58,6 +71,8 @@ pub struct NextHops {
     members: HashMap<GroupId, Members>,
     group_ids: Ids,
     written: HashMap<AdjacencyId, Adjacency>,
+    /// What each is as soon as all is published.
+    states: HashMap<AdjacencyId, State>,
     /// States that hold only once the workers have the adjacency's new contents.
     after_publish: Vec<(AdjacencyId, State)>,
 }
@@ -73,6 +88,7 @@ impl NextHops {
             members: HashMap::new(),
             group_ids: Ids::default(),
             written: HashMap::new(),
+            states: HashMap::new(),
             after_publish: Vec::new(),
         }
     }
@@ -83,14 +99,13 @@ impl NextHops {
             group.users += 1;
             return group.id;
         }
-        let adjacencies: Vec<_> = members
-            .iter()
-            .map(|(port, address, weight)| {
-                (self.acquire_adjacency(*port, *address, ports, writer), *weight)
-            })
-            .collect();
+        let (mut primary, mut backups) = (Vec::new(), Vec::new());
+        for Member { port, address, weight, backup } in &members {
+            let id = self.acquire_adjacency(*port, *address, ports, writer);
+            if *backup { &mut backups } else { &mut primary }.push((id, *weight));
+        }
         let id = self.group_ids.take();
-        writer.stage(Change::Group(id, Group::new(&adjacencies)));
+        writer.stage(Change::Group(id, Group::with_backups(&primary, &backups)));
         self.groups.insert(members.clone(), Used { id, users: 1 });
         self.members.insert(id, members);
         id
@@ -105,7 +120,7 @@ impl NextHops {
             return;
         }
         self.groups.remove(members);
-        for (port, address, _) in self.members.remove(&id).unwrap_or_default() {
+        for Member { port, address, .. } in self.members.remove(&id).unwrap_or_default() {
             self.release_adjacency(port, address);
         }
         self.group_ids.give_back(id);
@@ -138,6 +153,7 @@ impl NextHops {
             let id = adjacency.id;
             self.adjacencies.remove(&(port, address));
             self.written.remove(&id);
+            self.states.remove(&id);
             // Its state stays: a worker may be in the middle of a round with the FIB that leads there.
             self.adjacency_ids.give_back(id);
         }
@@ -178,7 +194,16 @@ impl NextHops {
             }
         }
         self.after_publish.push((id, state));
+        self.states.insert(id, state);
         state
+    }
+
+    /// Whether there is somebody to send packets of a group to, known or yet to be found.
+    pub fn is_usable(&self, id: GroupId) -> bool {
+        let members = self.members.get(&id).into_iter().flatten();
+        let known =
+            members.filter_map(|member| self.adjacencies.get(&(member.port, member.address)));
+        known.filter_map(|used| self.states.get(&used.id)).any(|state| *state != State::Down)
     }
 
     /// To be called when all that was staged is published.

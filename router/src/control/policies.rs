@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use sidewinder_config::{HmacKey, Policy, RouteAction};
-use sidewinder_dataplane::behavior::headend::{Mode, SegmentList};
+use sidewinder_config::{Headend, HmacKey, Policy, SegmentList};
+use sidewinder_dataplane::behavior::headend::{self, Mode};
+use sidewinder_dataplane::behavior::insert::{InsertedList, Insertion};
 use sidewinder_dataplane::counters::PacketCounters;
-use sidewinder_dataplane::fib::entry::{Entry, PolicyId, TableIndex};
-use sidewinder_dataplane::fib::nexthop::spread;
-use sidewinder_dataplane::fib::{self, Change};
+use sidewinder_dataplane::fib::entry::{Entry, PolicyId};
+use sidewinder_dataplane::fib::{self, Change, shares};
 
 use super::Control;
 use super::rib::Key;
@@ -25,6 +25,8 @@ pub struct InstalledPolicy {
     hop_limit: u8,
     /// What signs its segment lists, if they are signed.
     key: Option<HmacKey>,
+    /// Whose the buckets of its flows are, by segment list.
+    buckets: Vec<u16>,
     /// Packets and bytes, by segment list.
     pub counters: Vec<Arc<PacketCounters>>,
     /// Routes that lead into it, of one that routes carry themselves.
@@ -42,50 +44,14 @@ impl Control {
             return;
         }
         self.via = via;
-        self.apply_policies();
-        self.apply_port_settings();
-        let routes = self.config.routes.iter();
-        let steered = routes.filter(|route| matches!(route.action, RouteAction::Policy(_)));
-        let steered = steered.map(|route| Key { table: route.table.0, prefix: route.prefix });
-        let sids = self.config.sids.iter();
-        let binding = sids.filter(|sid| static_::policy(&sid.behavior).is_some());
-        let binding = binding.map(|sid| Key { table: Key::MAIN, prefix: sid.sid.into() });
-        self.rib.touch(steered.chain(binding));
-    }
-
-    /// Why a list that names nodes has no segments.
-    pub fn unresolved(&self, via: &[String]) -> Option<&str> {
-        match self.via.get(via) {
-            Some(Ok(_)) => None,
-            Some(Err(why)) => Some(why),
-            None => Some("the topology is not known yet"),
-        }
+        self.first_segments = self.reach_first_segments();
+        self.policies_changed();
     }
 
     /// The key that signs the segment lists of a policy; `None` where they are not signed.
-    fn key_of(&self, said: &Policy) -> Option<&HmacKey> {
+    pub(super) fn key_of(&self, said: &Policy) -> Option<&HmacKey> {
         let id = said.hmac_key?;
         self.config.hmac_keys.iter().find(|key| key.id == id)
-    }
-
-    /// A policy with the segments of its nodes, without the lists that have none; `None` if none
-    /// has, or the key that they are to be signed with is not there.
-    fn resolved(&self, said: &Policy) -> Option<Policy> {
-        if said.hmac_key.is_some() && self.key_of(said).is_none() {
-            return None;
-        }
-        let mut policy = said.clone();
-        policy.lists.retain_mut(|list| {
-            if list.via.is_empty() {
-                return true;
-            }
-            match self.via.get(&list.via) {
-                Some(Ok(segments)) => list.segs.clone_from(segments),
-                Some(Err(_)) | None => return false,
-            }
-            true
-        });
-        (!policy.lists.is_empty()).then_some(policy)
     }
 
     /// The index of the policy of this name.
@@ -182,7 +148,10 @@ impl Control {
     }
 
     fn remove_policy(&mut self, policy: &InstalledPolicy) {
-        self.writer.stage(Change::Policy(policy.id, None));
+        self.writer.stage(match policy.said.behavior {
+            Headend::HInsert => Change::Insertion(policy.id, None),
+            _ => Change::Policy(policy.id, None),
+        });
         self.free_policies.push(policy.id);
     }
 
@@ -199,58 +168,85 @@ impl Control {
                     self.policy_ids - 1
                 },
             );
-        // A segment list that stays keeps its counters; one that names nodes does so whatever its
-        // segments are.
-        let counters: Vec<_> = said
-            .lists
+        // A segment list that stays keeps its counters and its flows; one that names nodes does so
+        // whatever its segments are.
+        let old_place = |list: &SegmentList| {
+            let same = |other: &SegmentList| {
+                other.via == list.via && (other.segs == list.segs || !list.via.is_empty())
+            };
+            old.as_ref().and_then(|old| old.said.lists.iter().position(same))
+        };
+        let places: Vec<Option<usize>> = said.lists.iter().map(old_place).collect();
+        let counters: Vec<_> = places
             .iter()
-            .map(|list| {
-                let before = old.as_ref().and_then(|old| {
-                    let same = |other: &&sidewinder_config::SegmentList| {
-                        other.via == list.via && (other.segs == list.segs || !list.via.is_empty())
-                    };
-                    let index = old.said.lists.iter().position(|other| same(&other))?;
-                    old.counters.get(index).cloned()
-                });
+            .map(|place| {
+                let before = old.as_ref().zip(*place);
+                let before = before.and_then(|(old, place)| old.counters.get(place).cloned());
                 before.unwrap_or_else(|| PacketCounters::new(self.workers))
             })
             .collect();
+        let new_place = |owner: &u16| {
+            let place = places.iter().position(|place| *place == Some(usize::from(*owner)))?;
+            Some(place as u16)
+        };
+        let before: Vec<_> = old.iter().flat_map(|old| &old.buckets).map(new_place).collect();
+        let weights: Vec<_> = said.lists.iter().map(|list| u32::from(list.weight)).collect();
+        let buckets = shares::divide(&weights, &before);
         let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
         let key = self.key_of(said).cloned();
-        let policy = compile(said, hop_limit, key.as_ref(), table, &counters);
-        self.writer.stage(Change::Policy(id, Some(policy)));
+        let was_other = old.as_ref().is_some_and(|old| {
+            (old.said.behavior == Headend::HInsert) != (said.behavior == Headend::HInsert)
+        });
+        if said.behavior == Headend::HInsert {
+            let lists = insertions(said, &counters);
+            let policy = Insertion { lists, buckets: buckets.clone(), table };
+            self.writer.stage(Change::Insertion(id, Some(policy)));
+        } else {
+            let lists = compile(said, hop_limit, key.as_ref(), &counters);
+            let policy = fib::Policy { lists, buckets: buckets.clone(), table };
+            self.writer.stage(Change::Policy(id, Some(policy)));
+        }
+        // An index is one or the other.
+        if was_other {
+            self.writer.stage(match said.behavior {
+                Headend::HInsert => Change::Policy(id, None),
+                _ => Change::Insertion(id, None),
+            });
+        }
         let users = old.map_or(0, |old| old.users);
-        InstalledPolicy { id, said: Arc::clone(said), hop_limit, key, counters, users }
+        InstalledPolicy { id, said: Arc::clone(said), hop_limit, key, buckets, counters, users }
     }
+}
+
+fn insertions(said: &Policy, counters: &[Arc<PacketCounters>]) -> Vec<InsertedList> {
+    let lists = said.lists.iter().zip(counters);
+    lists
+        .map(|(list, counters)| {
+            let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
+            InsertedList::new(&segs, Arc::clone(counters))
+        })
+        .collect()
 }
 
 fn compile(
     said: &Policy,
     hop_limit: u8,
     key: Option<&HmacKey>,
-    table: TableIndex,
     counters: &[Arc<PacketCounters>],
-) -> fib::Policy {
+) -> Vec<headend::SegmentList> {
     let key = key.map(static_::hmac_key);
     let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
-    let lists = said
-        .lists
-        .iter()
-        .zip(counters)
+    let lists = said.lists.iter().zip(counters);
+    lists
         .map(|(list, counters)| {
             let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
             let (source, counters) = (said.source.into(), Arc::clone(counters));
             match &key {
-                Some(key) => SegmentList::signed(key, mode, &segs, source, hop_limit, counters),
-                None => SegmentList::new(mode, &segs, source, hop_limit, counters),
+                Some(key) => {
+                    headend::SegmentList::signed(key, mode, &segs, source, hop_limit, counters)
+                }
+                None => headend::SegmentList::new(mode, &segs, source, hop_limit, counters),
             }
         })
-        .collect();
-    let weights: Vec<_> = said
-        .lists
-        .iter()
-        .enumerate()
-        .map(|(index, list)| (index as u16, u32::from(list.weight)))
-        .collect();
-    fib::Policy { lists, buckets: spread(&weights), table }
+        .collect()
 }

@@ -246,7 +246,7 @@ impl Ports {
                 });
                 if on_its_link {
                     let interface = Some(Arc::clone(&found.name));
-                    let hop = Hop { address: *address, interface, weight: 1 };
+                    let hop = Hop::new(*address, interface);
                     let key = Key { table: *table, prefix: (*address).into() };
                     let target = Target::Via([hop].into());
                     routes.insert(key, Opinion::of(Source::Neighbor, target));

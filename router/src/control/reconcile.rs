@@ -13,6 +13,7 @@ use super::Control;
 use super::resolve::{Resolved, floating};
 use super::rib::{Hop, Key, Source, Standing, Target};
 use super::steering::Side;
+use crate::source::static_;
 
 /// A prefix's best route, as workers know it.
 #[derive(Debug)]
@@ -60,8 +61,23 @@ impl Control {
         self.routes.get(key).map(|route| route.entry)
     }
 
-    /// Brings the FIB's routes up to date with the RIB.
+    /// Brings the FIB's routes up to date with the RIB, and the policies with the routes.
     pub fn reconcile(&mut self) {
+        // A policy may rest on a route that leads into another.
+        const MAX_DEPTH: usize = 8;
+        for _ in 0..MAX_DEPTH {
+            self.reconcile_routes();
+            if !self.follow_policies() {
+                break;
+            }
+        }
+        self.reconcile_routes();
+        if self.sids_changed {
+            self.apply_domain();
+        }
+    }
+
+    fn reconcile_routes(&mut self) {
         while self.rib.is_dirty() {
             let dirty = self.rib.take_dirty();
             let mut links_changed = false;
@@ -72,9 +88,6 @@ impl Control {
             if links_changed {
                 self.apply_neighbours();
             }
-        }
-        if self.sids_changed {
-            self.apply_domain();
         }
     }
 
@@ -96,7 +109,8 @@ impl Control {
         let installed = best.map(|(source, target)| {
             let floats: Vec<_> = match &target {
                 Target::Via(hops) => floating(hops),
-                Target::Sid(sid) => floating(crate::source::static_::hop(&sid.behavior).as_slice()),
+                Target::Colored(_, hop) => floating(std::slice::from_ref(hop.as_ref())),
+                Target::Sid(sid) => floating(&static_::hops(&sid.behavior).unwrap_or_default()),
                 _ => Vec::new(),
             };
             let Compiled { entry, held, standing } = self.compile(key, source, &target);
@@ -126,6 +140,10 @@ impl Control {
                 }
                 None => Compiled::not(Standing::PolicyUnknown),
             },
+            Target::Colored(name, hop) => match self.policy(name) {
+                Some(entry) => Compiled::best(entry),
+                None => self.compile_hops(key, source, std::slice::from_ref(hop.as_ref())),
+            },
             Target::Encap(policy) => {
                 let entry = self.acquire_inline(policy);
                 let held = Held::Inline(Arc::clone(policy));
@@ -138,7 +156,7 @@ impl Control {
                 // The one address of the prefix is the neighbour.
                 Some(_) if key.prefix.prefix_len() == key.prefix.max_prefix_len() => {
                     let interface = Some(Arc::clone(interface));
-                    let hop = Hop { address: key.prefix.addr(), interface, weight: 1 };
+                    let hop = Hop::new(key.prefix.addr(), interface);
                     self.compile_hops(key, source, &[hop])
                 }
                 Some(_) if matches!(source, Source::Connected | Source::Kernel) => {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use super::Control;
-use super::nexthops::Members;
+use super::nexthops::{Member, Members};
 use super::rib::{Hop, Key, Target};
 
 /// Routes that may rest on one another.
@@ -97,13 +97,13 @@ impl Control {
     }
 
     fn resolve_at(&self, table: u32, hops: &[Hop], key: &Key, depth: usize) -> Resolved {
-        let mut found: Vec<(u32, Members)> = Vec::with_capacity(hops.len());
+        let mut found: Vec<(&Hop, Members)> = Vec::with_capacity(hops.len());
         for hop in hops {
             match self.resolve_hop(table, hop, key, depth) {
                 resolved @ (Resolved::Members(_) | Resolved::Policy(_)) if hops.len() == 1 => {
                     return resolved;
                 }
-                Resolved::Members(members) => found.push((hop.weight, members)),
+                Resolved::Members(members) => found.push((hop, members)),
                 Resolved::Policy(_) | Resolved::Nowhere => {}
             }
         }
@@ -111,11 +111,13 @@ impl Control {
         let scale = if found.iter().all(|(_, members)| members.len() == 1) { 1 } else { FINE };
         let members: Members = found
             .into_iter()
-            .flat_map(|(share, members)| {
-                let total: u64 = members.iter().map(|(.., weight)| u64::from(*weight)).sum();
-                members.into_iter().map(move |(port, address, weight)| {
-                    let part = u64::from(share) * scale * u64::from(weight) / total.max(1);
-                    (port, address, u32::try_from(part).unwrap_or(u32::MAX).max(1))
+            .flat_map(|(hop, members)| {
+                let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
+                members.into_iter().map(move |member| {
+                    let part = u64::from(hop.weight) * scale * u64::from(member.weight);
+                    let part = part / total.max(1);
+                    let weight = u32::try_from(part).unwrap_or(u32::MAX).max(1);
+                    Member { weight, backup: member.backup || hop.backup, ..member }
                 })
             })
             .collect();
@@ -123,7 +125,8 @@ impl Control {
     }
 
     fn resolve_hop(&self, table: u32, hop: &Hop, key: &Key, depth: usize) -> Resolved {
-        let on = |port| Resolved::Members(vec![(port, hop.address, hop.weight)]);
+        let Hop { address, weight, backup, .. } = *hop;
+        let on = |port| Resolved::Members(vec![Member { port, address, weight, backup }]);
         let linked = self.ports.of_hop(hop, table);
         if hop.interface.is_some() {
             return linked.map_or(Resolved::Nowhere, on);
@@ -143,7 +146,7 @@ impl Control {
             Some((key, Target::Via(hops))) if depth < MAX_DEPTH => {
                 self.resolve_at(table, hops, &key, depth + 1)
             }
-            Some((_, target @ (Target::Policy(_) | Target::Encap(_)))) => {
+            Some((_, target @ (Target::Policy(_) | Target::Colored(..) | Target::Encap(_)))) => {
                 Resolved::Policy(target.clone())
             }
             _ => Resolved::Nowhere,

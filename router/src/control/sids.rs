@@ -39,8 +39,8 @@ impl Control {
         let IpNet::V6(prefix) = key.prefix else { return None };
         let behavior = static_::behavior(&said.behavior);
         let mut standing = Standing::Best;
-        let group = static_::hop(&said.behavior).map(|hop| {
-            let members = match self.resolve(Key::MAIN, &[hop], &key) {
+        let group = static_::hops(&said.behavior).map(|hops| {
+            let members = match self.resolve(Key::MAIN, &hops, &key) {
                 Resolved::Members(members) => members,
                 Resolved::Policy(_) | Resolved::Nowhere => {
                     standing = Standing::NextHopUnresolved;

@@ -54,14 +54,14 @@ pub fn needs_restart(old: &Config, new: &Config) -> Option<String> {
             .interfaces
             .iter()
             .map(|interface| {
-                let frames = interface.policy.is_some();
+                let frames = config.takes_frames(interface);
                 (&interface.name, interface.zero_copy, interface.queues, interface.steer, frames)
             })
             .collect()
     }
     (fixed(old) != fixed(new)).then(|| {
-        "[[interface]] entries changed (name, zero-copy, queues, steer, whether there is a policy, \
-         or their order)"
+        "[[interface]] entries changed (name, zero-copy, queues, steer, whether a policy takes \
+         frames, or their order)"
             .into()
     })
 }

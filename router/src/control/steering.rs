@@ -43,7 +43,7 @@ impl Steering {
             .iter()
             .map(|interface| {
                 let mode = match interface.steer {
-                    _ if interface.policy.is_some() => SteerMode::Frames,
+                    _ if control.config.takes_frames(interface) => SteerMode::Frames,
                     Mode::All => SteerMode::All,
                     Mode::Sids => SteerMode::Sids,
                 };
@@ -54,7 +54,7 @@ impl Steering {
             .config
             .interfaces
             .iter()
-            .filter(|interface| interface.policy.is_some())
+            .filter(|interface| control.config.takes_frames(interface))
             .map(|interface| {
                 Promiscuous::new(&interface.name).with_context(|| {
                     format!("{} cannot be made to take frames to every address", interface.name)
@@ -71,7 +71,7 @@ impl Steering {
     pub fn follow(&mut self, control: &mut Control) -> anyhow::Result<()> {
         let dirty = std::mem::take(&mut control.steer.dirty);
         let hosts = hosts(control);
-        let ipv4 = control.ipv4_routes > 0;
+        let ipv4 = control.ipv4_routes > 0 || control.rules_want_ipv4();
         let encapsulates = !control.policies.is_empty();
         let interfaces = &control.config.interfaces;
         let all_blocks =
@@ -176,7 +176,9 @@ impl Side {
     /// The side of a route.
     pub(super) fn of(target: &Target) -> Self {
         match target {
-            Target::Sid(_) | Target::Policy(_) | Target::Encap(_) => Self::Ours,
+            Target::Sid(_) | Target::Policy(_) | Target::Colored(..) | Target::Encap(_) => {
+                Self::Ours
+            }
             Target::Kernel(_) => Self::Left,
             Target::Via(_) | Target::OnLink(_) | Target::Host | Target::Discard(_) => Self::Other,
         }

@@ -1,5 +1,7 @@
 //! What files and views of the kernel become.
 
+mod policies;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -193,9 +195,8 @@ fn key(prefix: &str) -> Key {
 
 fn via(addresses: &[(&str, u32)]) -> Target {
     let hop = |(address, weight): &(&str, u32)| Hop {
-        address: address.parse().unwrap(),
-        interface: None,
         weight: *weight,
+        ..Hop::new(address.parse().unwrap(), None)
     };
     Target::Via(addresses.iter().map(hop).collect())
 }
@@ -330,17 +331,14 @@ fn any_source_has_sids_and_policies() {
     assert_eq!(control.sids[&key("fc00:0:1:e::/128")].source, Source::Sid);
 
     let policy = |seg: &str| {
-        inline(sidewinder_config::Policy {
-            name: String::new(),
-            behavior: sidewinder_config::Headend::HEncaps,
-            lists: vec![sidewinder_config::SegmentList {
-                segs: vec![seg.parse().unwrap()],
-                via: Vec::new(),
-                weight: 1,
-            }],
-            source: "fc00::1".parse().unwrap(),
-            hmac_key: None,
-        })
+        let list = sidewinder_config::SegmentList {
+            segs: vec![seg.parse().unwrap()],
+            via: Vec::new(),
+            weight: 1,
+            path: 0,
+        };
+        let (behavior, source) = (sidewinder_config::Headend::HEncaps, "fc00::1".parse().unwrap());
+        inline(sidewinder_config::Policy::new(behavior, vec![list], source))
     };
     announce(&mut control, "2001:db8:a::/48", Target::Encap(policy("fc00:0:2::")));
     announce(&mut control, "2001:db8:b::/48", Target::Encap(policy("fc00:0:2::")));

@@ -357,7 +357,10 @@ impl trace::Step {
             destination,
             table: sidewinder_config::Table(look_up.table).to_string(),
             prefix: key.map(|key| key.prefix),
-            target: route.map(|(_, route)| route.opinion.target.to_string()),
+            target: match look_up.found {
+                Found::Policy { by_rule: true, .. } => Some("steered by a rule".into()),
+                _ => route.map(|(_, route)| route.opinion.target.to_string()),
+            },
             source: route.map(|(source, _)| source.name().into()),
         });
         match look_up.found {
@@ -373,7 +376,7 @@ impl trace::Step {
                     hmac: (hmac != hmac::Policy::Ignore).then(|| hmac.name().into()),
                 });
             }
-            Found::Policy { id, list } => {
+            Found::Policy { id, list, .. } => {
                 let said = control.policy_with(id);
                 let segs = list.and_then(|list| said?.lists.get(usize::from(list)));
                 self.policy = Some(trace::Policy {
@@ -406,7 +409,7 @@ fn hops(event: &Event, control: &Control) -> Vec<IpAddr> {
     match route.map(|(_, route)| &route.opinion.target) {
         Some(Target::Via(hops)) => hops.iter().map(|hop| hop.address).collect(),
         Some(Target::Sid(said)) => {
-            static_::hop(&said.behavior).map(|hop| hop.address).into_iter().collect()
+            static_::hops(&said.behavior).into_iter().flatten().map(|hop| hop.address).collect()
         }
         _ => Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! The configuration file as a source: its routes, and its words in the data plane's terms.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use sidewinder_config::{
     Behavior as Said, Config, Hmac, HmacForm, HmacKey, RouteAction, Structure,
@@ -20,15 +20,10 @@ pub fn routes(config: &Config) -> Routes {
         .map(|route| {
             let target = match &route.action {
                 RouteAction::Policy(name) => Target::Policy(name.as_str().into()),
-                RouteAction::Via(hops) => Target::Via(
-                    hops.iter()
-                        .map(|hop| Hop {
-                            address: hop.address,
-                            interface: hop.interface.as_deref().map(Into::into),
-                            weight: u32::from(hop.weight),
-                        })
-                        .collect(),
-                ),
+                RouteAction::Colored(name, hop) => {
+                    Target::Colored(name.as_str().into(), Arc::new(Hop::from(hop)))
+                }
+                RouteAction::Via(hops) => Target::Via(hops.iter().map(Hop::from).collect()),
                 RouteAction::OnLink(interface) => Target::OnLink(interface.as_str().into()),
                 RouteAction::Blackhole => Target::Discard(Discard::Blackhole),
                 RouteAction::Unreachable => Target::Discard(Discard::Unreachable),
@@ -98,16 +93,14 @@ pub fn hmac_key(said: &HmacKey) -> DataplaneKey {
     DataplaneKey::new(said.id, form, said.secret.bytes())
 }
 
-/// The next hop of a behavior that has one.
-pub fn hop(said: &Said) -> Option<Hop> {
-    let (address, interface) = match said {
-        Said::EndX { nh6, interface } | Said::EndDx6 { nh6, interface } => {
-            (IpAddr::V6(*nh6), interface)
+/// The next hops of a behavior that has some.
+pub fn hops(said: &Said) -> Option<Vec<Hop>> {
+    match said {
+        Said::EndX { next_hops } | Said::EndDx6 { next_hops } | Said::EndDx4 { next_hops } => {
+            Some(next_hops.iter().map(Hop::from).collect())
         }
-        Said::EndDx4 { nh4, interface } => (IpAddr::V4(*nh4), interface),
-        _ => return None,
-    };
-    Some(Hop { address, interface: interface.as_deref().map(Into::into), weight: 1 })
+        _ => None,
+    }
 }
 
 /// The interface that a behavior sends frames by, of one that does.

@@ -45,12 +45,14 @@ folders! {
     forwarding,
     h_encaps,
     h_encaps_red,
+    h_insert,
     hmac,
     host,
     icmp,
     layer_2,
     next_csid,
     outer_errors,
+    rules,
 }
 
 #[test]

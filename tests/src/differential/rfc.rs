@@ -191,6 +191,7 @@ impl Way {
         match self.subject.route(self.table, self.destination()) {
             None => NO_ROUTE,
             Some(Hop::Link(link)) => Send(link),
+            Some(Hop::Policy) if matches!(self.subject, Subject::Insert(_)) => self.insert(),
             Some(Hop::Policy) => self.encapsulate(),
             Some(Hop::Sid) if self.argument() != 0 => self.next_csid(),
             Some(Hop::Sid) => match chain::read(&self.packet) {
@@ -358,6 +359,30 @@ impl Way {
         layers.push(Layer::Raw(next::IPV6, inner));
         self.packet = packet(&layers);
         self.pushed += self.packet.len() - length;
+        LookUp
+    }
+
+    /// draft-filsfils-spring-srv6-net-pgm-insertion, 4.1; RFC 8200, 4.1: hop-by-hop options stay in
+    /// front.
+    fn insert(&mut self) -> Step {
+        let (announced, at) = match (self.packet[6], self.packet.get(IPV6 + 1)) {
+            (next::HOP_BY_HOP, None) => return End(Why::NoPacket),
+            (next::HOP_BY_HOP, Some(length)) => (IPV6, IPV6 + 8 * (usize::from(*length) + 1)),
+            _ => (6, IPV6),
+        };
+        if at > self.packet.len() {
+            return End(Why::NoPacket);
+        }
+        self.changed = true;
+        let mut way: Vec<Ipv6Addr> =
+            self.subject.segments().iter().map(|segment| address(segment)).collect();
+        way.push(self.destination());
+        let srh = Srh::starting(&way).bytes(self.packet[announced]);
+        self.pushed += srh.len();
+        self.packet[announced] = next::ROUTING;
+        self.packet[24..40].copy_from_slice(&way[0].octets());
+        self.packet.splice(at..at, srh);
+        self.set_length();
         LookUp
     }
 

@@ -55,6 +55,8 @@ pub enum Subject {
     Encaps(usize),
     /// H.Encaps.Red with so many segments.
     EncapsRed(usize),
+    /// H.Insert with so many segments besides the destination.
+    Insert(usize),
 }
 
 /// What a subject does with packets, as far as it matters for making good ones.
@@ -83,7 +85,7 @@ pub enum Hop {
 
 impl Subject {
     /// Every subject that Linux has too.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Forward,
         Self::End,
         Self::EndPsp,
@@ -102,6 +104,8 @@ impl Subject {
         Self::EncapsRed(1),
         Self::EncapsRed(2),
         Self::EncapsRed(3),
+        Self::Insert(1),
+        Self::Insert(3),
     ];
 
     /// The subject whose name is `text`.
@@ -112,7 +116,9 @@ impl Subject {
     /// What it does, roughly.
     pub fn family(self) -> Family {
         match self {
-            Self::Forward | Self::Encaps(_) | Self::EncapsRed(_) => Family::Transit,
+            Self::Forward | Self::Encaps(_) | Self::EncapsRed(_) | Self::Insert(_) => {
+                Family::Transit
+            }
             Self::End | Self::EndPsp | Self::EndX | Self::EndT => Family::Endpoint,
             Self::UN | Self::UA | Self::UNUA | Self::EndB6Encaps => Family::Endpoint,
             Self::EndDx6 | Self::EndDx4 | Self::EndDt6 => Family::Decap,
@@ -123,7 +129,7 @@ impl Subject {
     pub fn target(self) -> Ipv6Addr {
         let text = match self {
             Self::Forward => HOST,
-            Self::Encaps(_) | Self::EncapsRed(_) => FAR_HOST,
+            Self::Encaps(_) | Self::EncapsRed(_) | Self::Insert(_) => FAR_HOST,
             Self::UN => "fc00:0:c::",
             Self::UA => "fc00:0:e00c::",
             Self::UNUA => "fc00:0:c:e00c::",
@@ -171,11 +177,13 @@ impl Subject {
         LINKS.iter().position(|name| name == link).map(Hop::Link)
     }
 
-    /// The segments that an encapsulating subject writes, first to last.
+    /// The segments that a headend writes, first to last.
     pub fn segments(self) -> &'static [&'static str] {
         const SEGMENTS: [&str; 3] = ["fc00:0:2:e::", "fc00:0:3:e::", "fc00:0:4:d6::"];
         match self {
-            Self::Encaps(count) | Self::EncapsRed(count) => &SEGMENTS[..count],
+            Self::Encaps(count) | Self::EncapsRed(count) | Self::Insert(count) => {
+                &SEGMENTS[..count]
+            }
             Self::EndB6Encaps => &SEGMENTS[..2],
             _ => &[],
         }
@@ -217,6 +225,7 @@ impl Subject {
             Self::EndDt6 => local("End.DT6 table main"),
             Self::Encaps(_) => steer("encap"),
             Self::EncapsRed(_) => steer("encap.red"),
+            Self::Insert(_) => steer("inline"),
         }
     }
 
@@ -263,6 +272,7 @@ impl Subject {
             Self::EndDt6 => local("behavior = \"End.DT6\"\ntable = \"main\""),
             Self::Encaps(_) => steer("H.Encaps"),
             Self::EncapsRed(_) => steer("H.Encaps.Red"),
+            Self::Insert(_) => steer("H.Insert"),
         }
     }
 }
@@ -284,6 +294,7 @@ impl fmt::Display for Subject {
             Self::EndDt6 => f.write_str("End.DT6"),
             Self::Encaps(count) => write!(f, "H.Encaps-{count}"),
             Self::EncapsRed(count) => write!(f, "H.Encaps.Red-{count}"),
+            Self::Insert(count) => write!(f, "H.Insert-{count}"),
         }
     }
 }

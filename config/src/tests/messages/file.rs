@@ -100,7 +100,7 @@ name = "eth0"
     5 | [frobnicate]
       |  ^^^^^^^^^^ the file has no such key
       |
-      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `neighbor`, `source`, `node` and `link`
+      = help: the file takes `router`, `interface`, `locator`, `sid`, `policy`, `route`, `rule`, `neighbor`, `source`, `node` and `link`
     ");
 }
 
@@ -142,7 +142,7 @@ segs = ["fc00:0:2::"]
     14 | segs = ["fc00:0:2::"]
        | ^^^^ [[route]] has no such key
        |
-       = help: `segs` belongs in [[policy]] or lists
+       = help: `segs` belongs in [[policy]], candidate-paths or lists
     "#);
 }
 
@@ -372,7 +372,7 @@ colour = "red"
     15 | colour = "red"
        | ^^^^^^ [[sid]] has no such key
        |
-       = help: [[sid]] takes `sid`, `behavior`, `flavors`, `nh6`, `nh4`, `interface`, `table`, `policy`, `block-bits`, `node-bits`, `function-bits` and `hmac`
+       = help: [[sid]] takes `sid`, `behavior`, `flavors`, `nh6`, `nh4`, `interface`, `next-hops`, `table`, `policy`, `block-bits`, `node-bits`, `function-bits` and `hmac`
 
     warning: SID fc00:9:: is outside every locator
       --> r1.toml:13:7

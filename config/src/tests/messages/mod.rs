@@ -8,5 +8,6 @@ mod locator;
 mod policy;
 mod route;
 mod router;
+mod rule;
 mod sid;
 mod topology;

@@ -97,7 +97,7 @@ behavior = "End"
 segs = ["fc00:0:2::"]
 [[policy]]
 name = "b"
-behavior = "H.Insert"
+behavior = "H.Insert.Red"
 segs = ["fc00:0:2::"]
 [[policy]]
 name = "c"
@@ -110,15 +110,15 @@ segs = ["fc00:0:2::"]
     14 | behavior = "End"
        |            ^^^^^ not for [[policy]]
        |
-       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
+       = help: endpoint behaviors go into [[sid]]; a headend behavior is H.Encaps, H.Encaps.Red, H.Insert, H.Encaps.L2 or H.Encaps.L2.Red
 
-    error: H.Insert is not supported by this version
+    error: H.Insert.Red is not supported by this version
       --> r1.toml:18:12
        |
-    18 | behavior = "H.Insert"
-       |            ^^^^^^^^^^
+    18 | behavior = "H.Insert.Red"
+       |            ^^^^^^^^^^^^^^
        |
-       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
+       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Insert, H.Encaps.L2 or H.Encaps.L2.Red
 
     error: unknown behavior `H.Encap`
       --> r1.toml:22:12
@@ -126,7 +126,7 @@ segs = ["fc00:0:2::"]
     22 | behavior = "H.Encap"
        |            ^^^^^^^^^ did you mean "H.Encaps"?
        |
-       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Encaps.L2 or H.Encaps.L2.Red
+       = help: a headend behavior is H.Encaps, H.Encaps.Red, H.Insert, H.Encaps.L2 or H.Encaps.L2.Red
     "#);
 }
 
@@ -509,14 +509,6 @@ policy = "wire"
        |
        = help: write policy = "…" in [[interface]]; for routes use H.Encaps
 
-    error: policy `far` is not for whole interfaces
-      --> r1.toml:26:10
-       |
-    26 | policy = "far"
-       |          ^^^^^ the policy is H.Encaps
-       |
-       = help: name a policy of H.Encaps.L2 or H.Encaps.L2.Red, or use [[route]]
-
     error: End.B6.Encaps does not go with policy `wire`
       --> r1.toml:29:12
        |
@@ -524,5 +516,202 @@ policy = "wire"
        |            ^^^^^^^^^^^^^^^ the policy is H.Encaps.L2
        |
        = help: name a policy of H.Encaps or H.Encaps.Red
+    "#);
+}
+
+#[test]
+fn candidate_paths() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+color = 7
+candidate-paths = [
+    { preference = 7, segs = ["fc00:0:2::"] },
+    { name = "b", preference = 7, lists = [{ segs = ["fc00:0:3::"] }] },
+    { preference = -1 },
+]
+[[policy]]
+name = "b"
+behavior = "H.Encaps"
+candidate-paths = []
+endpoint = "fc00:0:2::1"
+"#), @r#"
+    error: `segs` and `candidate-paths` exclude each other
+      --> r1.toml:15:8
+       |
+    15 |   segs = ["fc00:0:2::"]
+       |          ^^^^^^^^^^^^^^
+    16 |   color = 7
+    17 |   candidate-paths = [
+       |  ___________________-
+    18 | |     { preference = 7, segs = ["fc00:0:2::"] },
+    19 | |     { name = "b", preference = 7, lists = [{ segs = ["fc00:0:3::"] }] },
+    20 | |     { preference = -1 },
+    21 | | ]
+       | |_-
+       |
+       = help: put the segments into a candidate path
+
+    error: `color` needs `endpoint`
+      --> r1.toml:16:9
+       |
+    16 | color = 7
+       |         ^
+       |
+       = help: add a line such as endpoint = "fc00:0:3::1"
+
+    error: two candidate paths have the preference 7
+      --> r1.toml:19:32
+       |
+    18 |     { preference = 7, segs = ["fc00:0:2::"] },
+       |                    - and this one
+    19 |     { name = "b", preference = 7, lists = [{ segs = ["fc00:0:3::"] }] },
+       |                                ^ this one
+       |
+       = help: the path with the highest preference is used: give each another
+
+    error: a candidate path has no segments
+      --> r1.toml:20:5
+       |
+    20 |     { preference = -1 },
+       |     ^^^^^^^^^^^^^^^^^^^ `segs` is missing here
+       |
+       = help: add a line such as segs = ["fc00:0:2:e::", "fc00:0:3:d6::"]
+       = help: or name nodes of the topology: via = ["r2", "fc00:0:3:d6::"]
+
+    error: `preference` must be from 0 to 4294967295
+      --> r1.toml:20:20
+       |
+    20 |     { preference = -1 },
+       |                    ^^ -1 is out of range
+       |
+       = help: write a whole number from 0 to 4294967295
+
+    error: `candidate-paths` names no path
+      --> r1.toml:25:19
+       |
+    25 | candidate-paths = []
+       |                   ^^ empty
+       |
+       = help: write { preference = 200, segs = ["fc00:0:2:e::"] } for each path
+
+    error: `endpoint` needs `color`
+      --> r1.toml:26:12
+       |
+    26 | endpoint = "fc00:0:2::1"
+       |            ^^^^^^^^^^^^^
+       |
+       = help: add a line such as color = 100
+    "#);
+}
+
+#[test]
+fn colors() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+color = 7
+endpoint = "fc00:0:2::1"
+[[policy]]
+name = "b"
+behavior = "H.Encaps"
+segs = ["fc00:0:2::"]
+color = 7
+endpoint = "fc00:0:2::1"
+[[route]]
+prefix = "2001:db8:1::/48"
+color = 7
+nh6 = "fc00:0:3::1"
+[[route]]
+prefix = "2001:db8:2::/48"
+color = 8
+nh6 = "fc00:0:2::1"
+[[route]]
+prefix = "2001:db8:3::/48"
+color = 7
+interface = "eth0"
+"#), @r#"
+    error: the policy with color 7 and endpoint fc00:0:2::1 is there twice
+      --> r1.toml:22:9
+       |
+    16 | color = 7
+       |         - first here
+    ...
+    22 | color = 7
+       |         ^ again here
+       |
+       = help: remove or change one of them
+
+    error: there is no policy with color 7 and endpoint fc00:0:3::1
+      --> r1.toml:26:9
+       |
+    26 | color = 7
+       |         ^
+       |
+       = help: policy `a` has this color, and endpoint fc00:0:2::1
+
+    error: there is no policy with color 8 and endpoint fc00:0:2::1
+      --> r1.toml:30:9
+       |
+    30 | color = 8
+       |         ^
+       |
+       = help: add color = 8 and endpoint = "fc00:0:2::1" to a [[policy]]
+
+    error: `color` needs `nh6`, and nothing else
+      --> r1.toml:34:9
+       |
+    34 | color = 7
+       |         ^
+       |
+       = help: the policy is the one with this color whose endpoint is the next hop
+    "#);
+}
+
+#[test]
+fn insertion() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Insert"
+segs = ["fc00:0:2::"]
+bsid = "fc00:0:1:b::"
+[[route]]
+prefix = "192.0.2.0/24"
+policy = "a"
+[[rule]]
+destination = "192.0.2.0/24"
+policy = "a"
+"#), @r#"
+    error: a policy of H.Insert has no binding SID
+      --> r1.toml:16:8
+       |
+    14 | behavior = "H.Insert"
+       |            ---------- puts its segments into packets
+    15 | segs = ["fc00:0:2::"]
+    16 | bsid = "fc00:0:1:b::"
+       |        ^^^^^^^^^^^^^^
+       |
+       = help: remove `bsid`, or use H.Encaps: a binding SID encapsulates
+
+    error: policy `a` is for IPv6 packets only
+      --> r1.toml:19:10
+       |
+    19 | policy = "a"
+       |          ^^^ the policy is H.Insert
+       |
+       = help: an IPv4 packet takes no SRH: use H.Encaps
+
+    error: policy `a` is for IPv6 packets only
+      --> r1.toml:22:10
+       |
+    22 | policy = "a"
+       |          ^^^ the policy is H.Insert
+       |
+       = help: an IPv4 packet takes no SRH: use H.Encaps
     "#);
 }

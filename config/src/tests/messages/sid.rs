@@ -306,7 +306,7 @@ behavior = "End.DT6"
     18 | nh6 = "fc00::1"
        |       ^^^^^^^^^
        |
-       = help: End.DX4 takes `nh4`, `interface` and `flavors`
+       = help: End.DX4 takes `nh4`, `interface`, `next-hops` and `flavors`
        = help: `nh6` is for End.X and End.DX6
 
     error: End.DT6 needs `table`
@@ -518,5 +518,97 @@ interface = "wan"
        |             ^^^^^ no [[interface]] has this name
        |
        = help: add [[interface]] with name = "wan"; this file has eth0 and eth1
+    "#);
+}
+
+#[test]
+fn several_next_hops() {
+    assert_snapshot!(about(r#"
+[[sid]]
+sid = "fc00:0:1:e1::"
+behavior = "End.X"
+nh6 = "fc00:12::2"
+next-hops = [{ nh6 = "fc00:12::3" }]
+[[sid]]
+sid = "fc00:0:1:e2::"
+behavior = "End.X"
+next-hops = []
+[[sid]]
+sid = "fc00:0:1:e3::"
+behavior = "End.X"
+next-hops = [
+    { nh6 = "fe80::3", backup = true },
+    { nh4 = "192.0.2.1", interface = "eth0", backup = true },
+    { interface = "eth0" },
+]
+[[sid]]
+sid = "fc00:0:1:e4::"
+behavior = "End.X"
+next-hops = [{ nh6 = "fe80::3", interface = "eth0", backup = true }]
+[[sid]]
+sid = "fc00:0:1:e5::"
+behavior = "End"
+next-hops = [{ nh6 = "fe80::3", interface = "eth0" }]
+"#), @r#"
+    error: `nh6` and `next-hops` exclude each other
+      --> r1.toml:15:7
+       |
+    15 | nh6 = "fc00:12::2"
+       |       ^^^^^^^^^^^^
+    16 | next-hops = [{ nh6 = "fc00:12::3" }]
+       |             ------------------------
+       |
+       = help: put it into the list: { nh6 = …, interface = … }
+
+    error: `next-hops` names no next hop
+      --> r1.toml:20:13
+       |
+    20 | next-hops = []
+       |             ^^ empty
+       |
+       = help: write next-hops = [ { nh6 = … }, … ]
+
+    error: a link-local next hop needs `interface`
+      --> r1.toml:25:13
+       |
+    25 |     { nh6 = "fe80::3", backup = true },
+       |             ^^^^^^^^^ link-local: every interface has such neighbors
+       |
+       = help: add interface = "…", naming the interface it is on
+
+    error: the next hops of this behavior are `nh6`
+      --> r1.toml:26:13
+       |
+    26 |     { nh4 = "192.0.2.1", interface = "eth0", backup = true },
+       |             ^^^^^^^^^^^
+       |
+       = help: write { nh6 = … }
+
+    error: a next hop has no address
+      --> r1.toml:27:5
+       |
+    27 |     { interface = "eth0" },
+       |     ^^^^^^^^^^^^^^^^^^^^^^ `nh6` is missing here
+       |
+       = help: write { nh6 = … }
+
+    error: every next hop is a backup
+      --> r1.toml:32:13
+       |
+    32 | next-hops = [{ nh6 = "fe80::3", interface = "eth0", backup = true }]
+       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: a backup is used while all others are down: make one of them no backup
+
+    error: End does not take `next-hops`
+      --> r1.toml:36:13
+       |
+    35 | behavior = "End"
+       |            ----- the behavior
+    36 | next-hops = [{ nh6 = "fe80::3", interface = "eth0" }]
+       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: End takes `flavors`
+       = help: `next-hops` is for End.X, End.DX6 and End.DX4
     "#);
 }

@@ -19,7 +19,7 @@ const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// Both ports.
 const PORT: PortSettings =
-    PortSettings { mac: OWN, table: 0, mtu: 1778, policy: None, external: false };
+    PortSettings { mac: OWN, table: 0, mtu: 1778, policy: None, external: false, has_rules: false };
 
 /// Our SID.
 const SID: u128 = 0xfc00_0000_0001_000e << 64;

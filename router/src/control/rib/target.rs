@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sidewinder_config::{LocalSid, Policy};
+use sidewinder_config::{LocalSid, NextHop, Policy};
 use sidewinder_dataplane::fib::entry::Discard;
 
 /// A neighbour that packets are sent through, or an address that other routes lead to.
@@ -17,6 +17,41 @@ pub struct Hop {
     pub interface: Option<Arc<str>>,
     /// Share of the flows, relative to the other hops.
     pub weight: u32,
+    /// Whether it is used only while all that are no backups are down.
+    pub backup: bool,
+}
+
+impl Hop {
+    /// A hop that is the only one.
+    pub fn new(address: IpAddr, interface: Option<Arc<str>>) -> Self {
+        Self { address, interface, weight: 1, backup: false }
+    }
+
+    /// The hop in words, as one of so many.
+    pub fn among(&self, count: usize) -> String {
+        let mut words = self.address.to_string();
+        if let Some(interface) = &self.interface {
+            words += &format!(" dev {interface}");
+        }
+        if count > 1 {
+            words += &format!(" weight {}", self.weight);
+        }
+        if self.backup {
+            words += " backup";
+        }
+        words
+    }
+}
+
+impl From<&NextHop> for Hop {
+    fn from(said: &NextHop) -> Self {
+        Self {
+            address: said.address,
+            interface: said.interface.as_deref().map(Into::into),
+            weight: u32::from(said.weight),
+            backup: said.backup,
+        }
+    }
 }
 
 /// Where a prefix leads. Copies are cheap, and equal ones may share what they hold.
@@ -26,6 +61,8 @@ pub enum Target {
     Sid(Arc<LocalSid>),
     /// Into the policy of this name.
     Policy(Arc<str>),
+    /// Into the policy of this name, and through the neighbour where it has no way.
+    Colored(Arc<str>, Arc<Hop>),
     /// Into a policy without a name, which all who say the same share: see [`inline`].
     Encap(Arc<Policy>),
     /// Through neighbours.
@@ -124,17 +161,12 @@ impl fmt::Display for Target {
         match self {
             Self::Sid(sid) => write!(f, "sid {}", sid.behavior),
             Self::Policy(name) => write!(f, "policy {name}"),
+            Self::Colored(name, hop) => write!(f, "policy {name}, or via {}", hop.among(1)),
             Self::Encap(policy) => f.write_str(&policy.name),
             Self::Via(hops) => {
                 for (index, hop) in hops.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };
-                    write!(f, "{comma}via {}", hop.address)?;
-                    if let Some(interface) = &hop.interface {
-                        write!(f, " dev {interface}")?;
-                    }
-                    if hops.len() > 1 {
-                        write!(f, " weight {}", hop.weight)?;
-                    }
+                    write!(f, "{comma}via {}", hop.among(hops.len()))?;
                 }
                 Ok(())
             }

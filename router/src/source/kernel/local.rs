@@ -4,7 +4,7 @@
 //! plane learns is a row of [`sid`].
 
 use ipnet::Ipv6Net;
-use sidewinder_config::{Behavior, Flavors, Hmac, LocalSid, Structure, Table};
+use sidewinder_config::{Behavior, Flavors, Hmac, LocalSid, NextHop, Structure, Table};
 
 use super::translate::Translator;
 use crate::control::rib::LeftToKernel;
@@ -30,24 +30,21 @@ pub fn sid(
     let nh6 = || match local.nh6 {
         // The destination itself: the next hop of every packet is another.
         Some(nh6) if nh6.is_unspecified() => Err(not_supported()),
-        Some(nh6) => Ok((nh6, translator.interface_of(nh6.into(), link, local.oif)?)),
+        Some(nh6) => {
+            let interface = translator.interface_of(nh6.into(), link, local.oif)?;
+            Ok(vec![NextHop::new(nh6, interface)])
+        }
         None => Err(not_supported()),
     };
     let behavior = match local.action {
         Action::End => Behavior::End,
-        Action::EndX => {
-            let (nh6, interface) = nh6()?;
-            Behavior::EndX { nh6, interface }
-        }
+        Action::EndX => Behavior::EndX { next_hops: nh6()? },
         Action::EndT => Behavior::EndT { table: table()? },
-        Action::EndDx6 => {
-            let (nh6, interface) = nh6()?;
-            Behavior::EndDx6 { nh6, interface }
-        }
+        Action::EndDx6 => Behavior::EndDx6 { next_hops: nh6()? },
         Action::EndDx4 => match local.nh4 {
             Some(nh4) if !nh4.is_unspecified() => {
                 let interface = translator.interface_of(nh4.into(), link, local.oif)?;
-                Behavior::EndDx4 { nh4, interface }
+                Behavior::EndDx4 { next_hops: vec![NextHop::new(nh4, interface)] }
             }
             _ => return Err(not_supported()),
         },

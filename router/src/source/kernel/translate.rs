@@ -88,7 +88,8 @@ impl Translator<'_> {
             .map(|leg| {
                 let own = || host.then(|| key.prefix.addr());
                 let address = leg.gateway.or_else(own).ok_or(LeftToKernel::MixedNextHops)?;
-                Ok(Hop { address, interface: Some(self.served(leg.link)?), weight: leg.weight })
+                let interface = Some(self.served(leg.link)?);
+                Ok(Hop { weight: leg.weight, ..Hop::new(address, interface) })
             })
             .collect::<Result<Vec<_>, _>>()
             .map(|hops| Target::Via(hops.into()))
@@ -100,7 +101,8 @@ impl Translator<'_> {
         let behavior = match mode {
             Mode::Encap => Headend::HEncaps,
             Mode::EncapRed => Headend::HEncapsRed,
-            Mode::Inline | Mode::L2Encap | Mode::L2EncapRed => {
+            Mode::Inline => Headend::HInsert,
+            Mode::L2Encap | Mode::L2EncapRed => {
                 return Err(LeftToKernel::Encapsulation(
                     format!("seg6 mode {}", mode.name()).into(),
                 ));
@@ -112,14 +114,18 @@ impl Translator<'_> {
                 Some(Encap::Seg6(Seg6 { mode: same, segs })) if *same == mode => {
                     // Weights of ours are smaller: the kernel's are seldom large.
                     let weight = leg.weight.clamp(1, u32::from(u8::MAX)) as u8;
-                    Ok(SegmentList { segs: segs.clone(), via: Vec::new(), weight })
+                    Ok(SegmentList { segs: segs.clone(), via: Vec::new(), weight, path: 0 })
                 }
                 _ => Err(LeftToKernel::MixedNextHops),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let source = encap_source(self.config, self.ports).ok_or(LeftToKernel::NoEncapSource)?;
-        let (name, hmac_key) = Default::default();
-        Ok(Target::Encap(inline(Policy { name, behavior, lists, source, hmac_key })))
+        let source = match (mode, encap_source(self.config, self.ports)) {
+            (_, Some(source)) => source,
+            // There is no outer header.
+            (Mode::Inline, None) => Ipv6Addr::UNSPECIFIED,
+            (_, None) => return Err(LeftToKernel::NoEncapSource),
+        };
+        Ok(Target::Encap(inline(Policy::new(behavior, lists, source))))
     }
 
     /// Our name of a link that packets can leave by.

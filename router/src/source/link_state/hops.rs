@@ -34,7 +34,7 @@ impl Place {
         if link_local && self.interface.is_none() {
             return None;
         }
-        Some(Hop { address, interface: self.interface.clone(), weight: 1 })
+        Some(Hop::new(address, self.interface.clone()))
     }
 
     /// The router's IPv6 address.

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv6Net};
-use sidewinder_config::{self as config, Hmac, LocalSid, Structure, Table};
+use sidewinder_config::{self as config, Hmac, LocalSid, NextHop, Structure, Table};
 use sidewinder_dataplane::behavior::{Behavior, Flavors, TABLE};
 use sidewinder_linkstate::spf::FirstHop;
 use sidewinder_linkstate::ted::{self, NodeId, SidStructure, Ted};
@@ -126,21 +126,15 @@ fn local(
     let (behavior, flavors) = by_code_point(code_point.0).ok_or(Skipped::Behavior)?;
     let neighbor = || {
         let (nh6, interface) = neighbor.ok_or(Skipped::NeighborUnknown)?;
-        Ok((nh6, Some(interface.to_owned())))
+        Ok(vec![NextHop::new(nh6, Some(interface.to_owned()))])
     };
     // Which table it is the topology does not tell.
     let table = Table::MAIN;
     let behavior = match behavior {
         Behavior::End => config::Behavior::End,
-        Behavior::EndX => {
-            let (nh6, interface) = neighbor()?;
-            config::Behavior::EndX { nh6, interface }
-        }
+        Behavior::EndX => config::Behavior::EndX { next_hops: neighbor()? },
         Behavior::EndT => config::Behavior::EndT { table },
-        Behavior::EndDx6 => {
-            let (nh6, interface) = neighbor()?;
-            config::Behavior::EndDx6 { nh6, interface }
-        }
+        Behavior::EndDx6 => config::Behavior::EndDx6 { next_hops: neighbor()? },
         Behavior::EndDt6 => config::Behavior::EndDt6 { table },
         Behavior::EndDt4 => config::Behavior::EndDt4 { table },
         Behavior::EndDt46 => config::Behavior::EndDt46 { table },

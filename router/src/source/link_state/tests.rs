@@ -182,8 +182,9 @@ async fn a_topology_of_the_file_has_routes_sids_and_segments() {
     let key = key("fc00:0:1:e012::/128".parse().unwrap());
     let sid = &test.control.sids[&key];
     assert_eq!(sid.source, Source::LinkState);
-    let (nh6, interface) = ("fc00:12::2".parse().unwrap(), Some("eth0".into()));
-    assert_eq!(sid.said.behavior, sidewinder_config::Behavior::EndX { nh6, interface });
+    let nh6: std::net::Ipv6Addr = "fc00:12::2".parse().unwrap();
+    let next_hops = vec![sidewinder_config::NextHop::new(nh6, Some("eth0".into()))];
+    assert_eq!(sid.said.behavior, sidewinder_config::Behavior::EndX { next_hops });
     let segs: Vec<_> =
         test.control.policies["to-r3"].said.lists[0].segs.iter().map(ToString::to_string).collect();
     assert_eq!(segs, ["fc00:0:2::", "fc00:0:3::", "fc00:0:3:d6::"]);
