@@ -38,6 +38,9 @@ const SECRET: &str = "known to both ends";
 const KEYS: &str = "[[key]]\nid = 1\nform = \"linux\"\nsecret = \"known to both ends\"\n\n\
                     [[key]]\nid = 2\nsecret = \"known to Sidewinder\"\n";
 
+/// Outer source: errors go back by in0.
+const SOURCE: &str = "2001:db8:a::1";
+
 const SEGMENTS: [&str; 3] = ["fc00:0:2:e::", "fc00:0:3:e::", "fc00:0:4:d6::"];
 
 /// Packets for each way to encapsulate.
@@ -66,7 +69,13 @@ fn both_sign_alike() -> Outcome {
             let (Some(theirs), Some(ours)) = outputs else { panic!("untagged: {way:?}") };
             for ((case, theirs), ours) in cases.iter().zip(theirs).zip(ours) {
                 assert_eq!(theirs.len(), 1, "Linux, {way:?}, case {}: {theirs:02x?}", case.id);
-                assert_eq!(theirs, ours, "{way:?}, case {}", case.id);
+                let [mut ours] = <[Output; 1]>::try_from(ours).unwrap_or_else(|all| {
+                    panic!("{way:?}, case {}: {all:02x?}", case.id);
+                });
+                // The inner hop limit is taken from here, and not by Linux (RFC 2473, 3.1).
+                let hops = inner(&ours.frame) + 7;
+                ours.frame[hops] += 1;
+                assert_eq!(theirs, [ours], "{way:?}, case {}", case.id);
             }
         }
     }
@@ -168,8 +177,11 @@ fn linux_headend((mode, _, segments): Way) -> Result<Side> {
     let segs = SEGMENTS[..segments].join(",");
     let route =
         format!("route add 2001:db8:e::/48 encap seg6 mode {mode} segs {segs} hmac 1 dev out0");
-    // The key has to be there before the first packet only.
-    Side::kernel(vec![route], |router| linux::hmac_key(router, 1, SECRET))
+    // Both have to be there before the first packet only.
+    Side::kernel(vec![route], |router| {
+        router.run(&format!("ip sr tunsrc set {SOURCE}"))?;
+        linux::hmac_key(router, 1, SECRET)
+    })
 }
 
 fn headend(way: Way, key: u32) -> Result<Side> {
@@ -178,7 +190,7 @@ fn headend(way: Way, key: u32) -> Result<Side> {
 
 fn headend_toml((_, behavior, segments): Way, key: u32) -> String {
     format!(
-        "{}[[policy]]\nname = \"far\"\nbehavior = \"{behavior}\"\nsegs = {:?}\nhmac-key = {key}\n\n\
+        "{}[[policy]]\nname = \"far\"\nbehavior = \"{behavior}\"\nsegs = {:?}\nhmac-key = {key}\nsource = \"{SOURCE}\"\n\n\
          [[route]]\nprefix = \"2001:db8:e::/48\"\npolicy = \"far\"\n",
         toml(),
         &SEGMENTS[..segments]
@@ -217,6 +229,11 @@ fn to_endpoint(id: u32, output: &[Output]) -> Result<Case> {
     Ok(Case { id, note: "signed".into(), frame })
 }
 
+/// Where the inner packet begins.
+fn inner(frame: &[u8]) -> usize {
+    ETHERNET + IPV6 + 8 * (usize::from(frame[ETHERNET + IPV6 + 1]) + 1)
+}
+
 /// Where the TLV begins: behind the segment list.
 fn tlv(frame: &[u8]) -> usize {
     let srh = ETHERNET + IPV6;
@@ -226,8 +243,8 @@ fn tlv(frame: &[u8]) -> usize {
 /// A bit of each byte that is signed and leaves the packet one for the SID, and of the digest.
 fn covered(frame: &[u8]) -> Vec<usize> {
     let (srh, tlv) = (ETHERNET + IPV6, tlv(frame));
-    // The first half of the source is where the answer goes to; the segment that is the
-    // destination is left alone, the others are changed.
+    // The first half of the source leads the answer here; the segment that is the destination is
+    // left alone.
     let source = ETHERNET + 16..ETHERNET + 24;
     let last = srh + 8..srh + 24;
     let digest = tlv + 8..tlv + 40;
