@@ -389,8 +389,8 @@ fn topology(topology: &Topology) -> String {
 
 fn policies(policies: &[Policy]) -> Table {
     let mut table = Table::new([
-        "policy", "behavior", "source", "hmac key", "path", "segs", "weight", "state", "overhead", "packets",
-        "bytes",
+        "policy", "behavior", "source", "hmac key", "path", "segs", "weight", "state", "overhead",
+        "packets", "bytes",
     ]);
     for policy in policies {
         for (place, list) in policy.lists.iter().enumerate() {
