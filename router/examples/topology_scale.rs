@@ -138,7 +138,7 @@ async fn main() -> Result<()> {
             let (_, [run, reconcile, publish]) = longest;
             println!("  the longest: paths {run:?}, FIB's changes {reconcile:?}, FIB {publish:?}");
             judge("median", TARGET_CHANGE, median);
-            judge("longest", TARGET_CHANGE, *last);
+            judge("longest", TARGET_CHANGE, last);
         }
     }
     Ok(())
