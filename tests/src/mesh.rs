@@ -91,9 +91,14 @@ impl Mesh {
         Ok(Self { daemons, lab })
     }
 
+    /// Asks router `n` by `sidewinder LINE`; a failure is an error.
+    pub fn ask(&self, n: usize, line: &str) -> Result<String> {
+        self.daemons[n - 1].command(line)
+    }
+
     /// Packets that a SID of router `n` was applied to.
     pub fn packets(&self, n: usize, sid: &str) -> Result<u64> {
-        let shown: Value = serde_json::from_str(&self.daemons[n - 1].command("show sids --json")?)?;
+        let shown: Value = serde_json::from_str(&self.ask(n, "show sids --json")?)?;
         let found = shown.as_array().into_iter().flatten().find(|one| {
             one["sid"].as_str().is_some_and(|text| text.split('/').next() == sid.split('/').next())
         });

@@ -46,6 +46,7 @@ impl Pipeline {
             self.counters.count_drop(reason);
             observer.ended(index, Fate::Dropped(reason));
         }
+        observer.steered(policy, &self.view(burst, context.umem, context.fib));
         if let Some(received) = self.counters.received.get(usize::from(ingress)) {
             received.add(burst.len() as u64, bytes);
         }

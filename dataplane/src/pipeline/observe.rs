@@ -39,6 +39,10 @@ pub(super) trait Observer {
     #[inline(always)]
     fn received(&mut self, _worker: usize, _ingress: PortIndex, _burst: &Burst, _umem: &Umem) {}
 
+    /// The frames of an interface were steered into a policy: those that are to be looked up now.
+    #[inline(always)]
+    fn steered(&mut self, _policy: PolicyId, _view: &View<'_>) {}
+
     /// The packets of a pass were looked up.
     #[inline(always)]
     fn looked_up(&mut self, _view: &View<'_>) {}
@@ -113,6 +117,20 @@ impl Observer for Watch {
             }
             for (index, buf) in burst.iter().enumerate() {
                 session.record(index, frame(buf, umem), &[]);
+            }
+        }
+    }
+
+    fn steered(&mut self, id: PolicyId, view: &View<'_>) {
+        for session in self.busy() {
+            for place in 0..view.pending.len() {
+                let index = view.pending.index(place);
+                let (packet, meta) = (view.packet(index), &view.metas[index % BURST]);
+                session.step(index, |step| {
+                    step.event = Event::Steered { id, list: list_of(view.fib, id, packet) };
+                    step.outcome = Some(Outcome::LookUp { table: number(view.fib, meta.table) });
+                    step.after.take(packet);
+                });
             }
         }
     }

@@ -61,7 +61,7 @@ impl Filter {
     pub fn matches(&self, record: &Record) -> bool {
         let mut look_ups = record.steps.iter().filter_map(|step| match &step.event {
             Event::LookUp(look_up) => Some(look_up),
-            Event::Answered(_) => None,
+            Event::Steered { .. } | Event::Answered(_) => None,
         });
         let any = |wanted: &dyn Fn(&LookUp) -> bool| look_ups.clone().any(wanted);
         self.ingress.is_none_or(|port| port == record.ingress)

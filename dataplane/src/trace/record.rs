@@ -16,8 +16,8 @@ use crate::{
 /// has to be something of what is behind it.
 pub const SNAPSHOT: usize = 384;
 
-/// Steps that are kept: every pass, and the answer.
-pub const MAX_STEPS: usize = MAX_PASSES + 1;
+/// Steps that are kept: a frame that is steered, every pass, and the answer.
+pub const MAX_STEPS: usize = MAX_PASSES + 2;
 
 /// The way of a packet.
 #[derive(Debug, Clone)]
@@ -56,6 +56,13 @@ pub struct Step {
 pub enum Event {
     /// It was looked up, and what was found was done.
     LookUp(LookUp),
+    /// It is a frame of an interface that is steered into a policy as a whole.
+    Steered {
+        /// The policy's number.
+        id: PolicyId,
+        /// Which of its segment lists was taken, counted from 0.
+        list: Option<u16>,
+    },
     /// It was made an answer to its sender.
     Answered(Reason),
 }

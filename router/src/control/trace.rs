@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use ipnet::IpNet;
 use sidewinder_dataplane::behavior::hmac;
+use sidewinder_dataplane::fib::entry::PolicyId;
 use sidewinder_dataplane::fib::table::left_aligned;
 use sidewinder_dataplane::trace::record::{Event, Found, Leaving, LookUp, Outcome, Record};
 use sidewinder_dataplane::trace::{Filter, Kind, Prefix, Ring, Session, Tap};
@@ -277,6 +278,7 @@ pub fn describe(record: &Record, number: u64, control: &Control) -> trace::Trace
         };
         match &step.event {
             Event::LookUp(look_up) => said.look_up(look_up, control),
+            Event::Steered { id, list } => said.policy = Some(policy(*id, *list, control)),
             Event::Answered(reason) => said.outcome = format!("answer {}", reason.name()),
         }
         match step.outcome {
@@ -366,6 +368,11 @@ impl trace::Step {
         match look_up.found {
             Found::Sid { address, prefix_len, behavior, flavors, hmac } => {
                 let address = std::net::Ipv6Addr::from(address);
+                let bound = IpNet::new(address.into(), prefix_len).ok().and_then(|prefix| {
+                    let sid = control.sids.get(&Key { table: Key::MAIN, prefix })?;
+                    static_::policy(&sid.said.behavior)
+                });
+                self.policy = bound.map(|name| bound_policy(name, control));
                 self.sid = Some(trace::Sid {
                     sid: match prefix_len {
                         128 => address.to_string(),
@@ -377,19 +384,41 @@ impl trace::Step {
                 });
             }
             Found::Policy { id, list, .. } => {
-                let said = control.policy_with(id);
-                let segs = list.and_then(|list| said?.lists.get(usize::from(list)));
-                self.policy = Some(trace::Policy {
-                    name: said.map(|said| said.name.clone()),
-                    behavior: said.map(|said| said.behavior.to_string()),
-                    list: list.map(|list| list + 1),
-                    segs: segs
-                        .map(|list| list.segs.iter().map(ToString::to_string).collect())
-                        .unwrap_or_default(),
-                });
+                self.policy = Some(policy(id, list, control));
             }
             _ => {}
         }
+    }
+}
+
+/// The policy that a binding SID stands for.
+fn bound_policy(name: &str, control: &Control) -> trace::Policy {
+    let installed = control.policies.get(name);
+    // Of several lists it is not known which one was taken.
+    let only = installed.and_then(|policy| match &*policy.said.lists {
+        [list] => Some(list),
+        _ => None,
+    });
+    trace::Policy {
+        name: Some(name.into()),
+        behavior: installed.map(|policy| policy.said.behavior.to_string()),
+        list: only.map(|_| 1),
+        segs: only
+            .map(|list| list.segs.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn policy(id: PolicyId, list: Option<u16>, control: &Control) -> trace::Policy {
+    let said = control.policy_with(id);
+    let segs = list.and_then(|list| said?.lists.get(usize::from(list)));
+    trace::Policy {
+        name: said.map(|said| said.name.clone()),
+        behavior: said.map(|said| said.behavior.to_string()),
+        list: list.map(|list| list + 1),
+        segs: segs
+            .map(|list| list.segs.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
     }
 }
 
