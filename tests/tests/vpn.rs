@@ -16,7 +16,10 @@
 //!
 //! Each customer's hosts reach one another, over both families where the behavior takes both; the two
 //! customers have the same addresses, and packets of one never come to the other; an address that only
-//! one of them has answers to that one. The counters of the SIDs say that packets went by the segments.
+//! one of them has answers to that one. The counters of the SIDs say that packets went by the segments;
+//! on the wire, a trace shows the policy that the frames of the interface are steered into.
+
+use std::process::Stdio;
 
 use sidewinder_tests::lab::serial;
 use sidewinder_tests::mesh::{BLUE, Mesh, RED, Story};
@@ -239,6 +242,13 @@ fn h_l2_encaps_red() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ping"), Tool("ethtool"));
     let _turn = serial();
     let mesh = Mesh::with_wire()?;
+    let pinging = "ping -6 -n -i 0.1 2001:db8:77::2";
+    let pinging = mesh.lab.node("wire1").spawn(pinging, Stdio::null())?;
+    let text = mesh.ask(1, "trace --count 1 --timeout 5 --interface wire")?;
+    for part in ["wire", "H.Encaps.L2.Red", "fc00:0:3:e::"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    drop(pinging);
     mesh.ping("wire1", "2001:db8:77::2", COUNT)?;
     mesh.ping("wire2", "10.0.77.1", COUNT)?;
     for (router, sid) in [(3, "fc00:0:3:e::"), (2, "fc00:0:2:d2::"), (1, "fc00:0:1:d2::")] {
