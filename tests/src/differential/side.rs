@@ -9,7 +9,7 @@ use super::subject::{self, HOST, ROUTER, SOURCES, Subject};
 use crate::generator::Case;
 use crate::lab::linux::{self, OuterLabel};
 use crate::lab::star::{self, LINKS, ROUTER_MACS, WORLD_MACS};
-use crate::lab::{Lab, Sidewinder, Wire};
+use crate::lab::{Lab, Netns, Sidewinder, Wire};
 use crate::packet::build::{self, Ipv6, Layer};
 use crate::packet::{mac, tag};
 
@@ -84,6 +84,11 @@ pub struct Side {
 impl Side {
     /// The kernel as the router.
     pub fn linux(subject: Subject) -> Result<Self> {
+        Self::kernel(subject.linux(), |_| Ok(()))
+    }
+
+    /// The kernel as the router, with routes of one's own, and what else it is to be told.
+    pub fn kernel(routes: Vec<String>, told: impl FnOnce(&Netns) -> Result<()>) -> Result<Self> {
         let lab = star::nodes()?;
         let router = lab.node("router");
         linux::srv6_router(router, ROUTER, OuterLabel::Copied)?;
@@ -91,7 +96,8 @@ impl Side {
         star::wire(&lab)?;
         router.ip_batch(subject::addresses())?;
         router.ip_batch(subject::linux_routes())?;
-        router.ip_batch(subject.linux())?;
+        router.ip_batch(routes)?;
+        told(router)?;
         Self::ready(lab, None)
     }
 
@@ -102,13 +108,22 @@ impl Side {
 
     /// Sidewinder with a configuration of one's own.
     pub fn configured(toml: &str) -> Result<Self> {
+        Self::with_secrets(toml, &[])
+    }
+
+    /// The same, with files beside the configuration that nobody else may read: name and text.
+    pub fn with_secrets(toml: &str, secrets: &[(&str, &str)]) -> Result<Self> {
         let lab = star::nodes()?;
         let router = lab.node("router");
         linux::forwarding(router)?;
         linux::plain_icmp(router)?;
         star::wire(&lab)?;
         router.ip_batch(subject::addresses())?;
-        let daemon = Sidewinder::start(router, toml)?;
+        let mut daemon = Sidewinder::prepare(router, toml)?;
+        for (name, text) in secrets {
+            daemon.secret(name, text)?;
+        }
+        daemon.launch()?;
         Self::ready(lab, Some(daemon))
     }
 

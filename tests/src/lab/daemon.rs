@@ -1,6 +1,8 @@
 //! A running Sidewinder.
 
 use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -93,6 +95,15 @@ impl Sidewinder {
         fs::write(self.path("config.new"), text)?;
         fs::rename(self.path("config.new"), self.path("config.toml"))?;
         Ok(())
+    }
+
+    /// Writes a file beside the configuration that nobody else may read.
+    pub fn secret(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.path(name);
+        // Never there with another mode.
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        Ok(file.write_all(text.as_bytes())?)
     }
 
     /// Writes a new configuration and has it applied.

@@ -1,8 +1,9 @@
 //! The Linux kernel as a router: the settings it needs, and what it must be told not to do.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Netns;
+use crate::command::{self, PATIENCE};
 
 /// What the kernel puts into the flow label of an outer header (`net.ipv6.seg6_flowlabel`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,16 @@ pub fn srv6_router(netns: &Netns, source: &str, label: OuterLabel) -> Result<()>
     };
     netns.sysctl("net/ipv6/seg6_flowlabel", label)?;
     netns.run(&format!("ip sr tunsrc set {source}"))?;
+    Ok(())
+}
+
+/// Tells the kernel a key of HMAC TLVs.
+pub fn hmac_key(netns: &Netns, id: u32, secret: &str) -> Result<()> {
+    // It asks for the secret on the terminal: without one, on its input.
+    let mut command = netns.command(&format!("setsid --wait ip sr hmac set {id} sha256"));
+    command::run_with(&mut command, &format!("{secret}\n"), PATIENCE)?.success()?;
+    let known = netns.run("ip sr hmac show")?;
+    ensure!(known.contains(&format!("hmac {id} ")), "the kernel has no key {id}: {known}");
     Ok(())
 }
 
