@@ -86,7 +86,8 @@ impl Key {
         let Some(fixed) = srh.first_chunk().map(Fixed::new) else { return };
         let in_list = fixed.segments_left() <= fixed.last_entry();
         let bits = if in_list || self.form == Form::Linux { 0 } else { D_BIT };
-        srh[srh::field::HDR_EXT_LEN] += (TLV_LEN / 8) as u8;
+        let hdr_ext_len = srh[srh::field::HDR_EXT_LEN];
+        srh[srh::field::HDR_EXT_LEN] = hdr_ext_len.wrapping_add((TLV_LEN / 8) as u8);
         if self.form == Form::Linux {
             srh[srh::field::FLAGS] |= flag::HMAC;
         }

@@ -10,10 +10,12 @@ use std::{
 };
 
 use sidewinder_dataplane::{
+    behavior::hmac::Policy,
     fib::{
-        Change, FlowLabel,
+        Change, FlowLabel, Sid,
         entry::{Discard, Entry},
     },
+    hmac::{Form, Key, Keys},
     port::memory::CountingHost,
     trace::{Filter, Kind, Ring, Session},
 };
@@ -57,6 +59,45 @@ fn rounds_do_not_allocate() {
     let counters = &router.worker.counters;
     let counts = [&counters.forwarded, &counters.replied, &counters.punted, &counters.dropped];
     assert_eq!(counts.map(|counter| counter.get()), [9000, 5000, 1000, 2000]);
+}
+
+/// HMACs are verified, right ones and wrong ones, without a buffer for what they are computed of.
+#[test]
+fn verifying_an_hmac_does_not_allocate() {
+    let settings = Settings { frames: 512, ring: 128, flow_label: FlowLabel::Hash };
+    let mut router = Router::new(settings, CountingHost::default());
+    let key = Key::new(7, Form::Rfc8754, b"sesame");
+    let end = router.writer.live().sids[0].clone();
+    let end = end.map(|sid| Sid { hmac: Policy::Require, ..sid });
+    assert_eq!(end.as_ref().map(|sid| sid.address), Some(sid(0xe0)));
+    router.writer.stage(Change::Sid(0, end));
+    router.writer.stage(Change::HmacKeys(Arc::new(Keys::new(vec![key.clone()]))));
+    assert!(router.writer.publish());
+    let from = host(0xa, 1);
+    let mut signed = srh(17, &[segment(3, 9), sid(0xe0)], 1, 1, &[]);
+    key.sign(from, &mut signed);
+    signed.extend(udp(1, b"hello"));
+    let right = ipv6(43, 64, from, sid(0xe0), &signed);
+    let mut wrong = right.clone();
+    wrong[95] ^= 1;
+    let packets =
+        [right, wrong].map(|packet| ethernet(own_mac(0), neighbour_mac(0), &packet)).to_vec();
+    for _ in 0..100 {
+        for packet in &packets {
+            assert!(router.offer(0, packet));
+        }
+        let asked = ASKED.get();
+        router.worker.round();
+        assert_eq!(ASKED.get(), asked);
+        for port in 0..PORTS {
+            while let Some(frame) = router.take_sent(port, |_| {}) {
+                router.worker.ports[port].complete(frame);
+            }
+        }
+        router.worker.round();
+    }
+    let counters = &router.worker.counters;
+    assert_eq!((counters.forwarded.get(), counters.replied.get()), (100, 100));
 }
 
 /// The same while traces begin and end, whose records are taken away now and then, and missed

@@ -159,8 +159,17 @@ fn workers(workers: &[Worker]) -> Table {
 }
 
 fn sids(sids: &[Sid]) -> Table {
-    let mut table =
-        Table::new(["sid", "behavior", "flavors", "structure", "to", "source", "packets", "bytes"]);
+    let mut table = Table::new([
+        "sid",
+        "behavior",
+        "flavors",
+        "structure",
+        "hmac",
+        "to",
+        "source",
+        "packets",
+        "bytes",
+    ]);
     for sid in sids {
         let to = match (&sid.next_hop, &sid.interface, &sid.table) {
             (Some(hop), Some(interface), _) => format!("via {hop} dev {interface}"),
@@ -174,13 +183,14 @@ fn sids(sids: &[Sid]) -> Table {
             sid.behavior.clone(),
             sid.flavors.join(","),
             sid.structure.map(|s| structure(&s)).unwrap_or_default(),
+            sid.hmac.clone().unwrap_or_default(),
             to,
             sid.source.clone(),
             grouped(sid.packets),
             grouped(sid.bytes),
         ]);
     }
-    table
+    table.unless_empty("hmac")
 }
 
 /// Bits of block, node and function, as in `32+16+16`; a part that the SID has not is left out.
@@ -365,7 +375,8 @@ fn topology(topology: &Topology) -> String {
 
 fn policies(policies: &[Policy]) -> Table {
     let mut table = Table::new([
-        "policy", "behavior", "source", "segs", "weight", "overhead", "packets", "bytes",
+        "policy", "behavior", "source", "hmac key", "segs", "weight", "overhead", "packets",
+        "bytes",
     ]);
     for policy in policies {
         for (place, list) in policy.lists.iter().enumerate() {
@@ -374,6 +385,7 @@ fn policies(policies: &[Policy]) -> Table {
                 first(&policy.name),
                 first(&policy.behavior),
                 first(&policy.source),
+                first(&policy.hmac_key.map(|id| id.to_string()).unwrap_or_default()),
                 segments(list),
                 list.weight.to_string(),
                 list.overhead.to_string(),
@@ -382,7 +394,7 @@ fn policies(policies: &[Policy]) -> Table {
             ]);
         }
     }
-    table
+    table.unless_empty("hmac key")
 }
 
 /// The segments of a list; of one that names nodes, these too, or why there are none.

@@ -18,6 +18,18 @@ impl Table {
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());
     }
+
+    /// The table without the column of this heading, if no row has anything in it.
+    #[must_use]
+    pub fn unless_empty(mut self, heading: &str) -> Self {
+        let found = self.rows.first().and_then(|row| row.iter().position(|cell| cell == heading));
+        if let Some(column) = found
+            && self.rows.iter().skip(1).all(|row| row.get(column).is_none_or(String::is_empty))
+        {
+            self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+        self
+    }
 }
 
 impl fmt::Display for Table {
