@@ -19,7 +19,7 @@ pub(crate) struct Schema {
 }
 
 /// Every kind of section; the keys of the first are the sections themselves.
-pub(crate) const SCHEMAS: [&Schema; 17] = [
+pub(crate) const SCHEMAS: [&Schema; 18] = [
     &TOP,
     &ROUTER,
     &INTERFACE,
@@ -28,6 +28,7 @@ pub(crate) const SCHEMAS: [&Schema; 17] = [
     &POLICY,
     &CANDIDATE_PATH,
     &LIST,
+    &SEG,
     &ROUTE,
     &NEXT_HOP,
     &RULE,
@@ -61,10 +62,11 @@ schemas! {
         "block-bits", "node-bits", "function-bits", "hmac",
     ];
     POLICY = "[[policy]]" [
-        "name", "behavior", "segs", "via", "lists", "candidate-paths", "color", "endpoint", "source",
-        "bsid", "hmac-key",
+        "name", "behavior", "segs", "via", "lists", "candidate-paths", "compress", "color", "endpoint",
+        "source", "bsid", "hmac-key",
     ];
     CANDIDATE_PATH = "candidate-paths" ["name", "preference", "segs", "via", "lists"];
+    SEG = "segs" ["sid", "block-bits", "node-bits", "function-bits"];
     LIST = "lists" ["segs", "via", "weight"];
     ROUTE = "[[route]]" [
         "prefix", "table", "policy", "color", "nh6", "nh4", "interface", "next-hops", "action",
@@ -278,6 +280,27 @@ impl<'a> Item<'a> {
         Some(At { value, span: elements.span })
     }
 
+    /// The good elements of the list at `key`, of which some may be tables.
+    pub(crate) fn list_or_tables<T>(
+        &self,
+        key: &'static str,
+        schema: &'static Schema,
+        read: impl Fn(Value<'a>) -> Result<T, Diagnostic>,
+        open: impl Fn(&Item<'a>) -> Option<T>,
+    ) -> Option<At<Vec<At<T>>>> {
+        let elements = self.elements(key)?;
+        let good = |element: Value<'a>| {
+            let span = element.span();
+            let value = match element.toml() {
+                DeValue::Table(_) => open(&self.open(element, schema)?)?,
+                _ => read(element).map_err(|found| self.push(found)).ok()?,
+            };
+            Some(At { value, span })
+        };
+        let value = elements.value.into_iter().filter_map(good).collect();
+        Some(At { value, span: elements.span })
+    }
+
     /// The tables in the list at `key`.
     pub(crate) fn tables(&self, key: &'static str, schema: &'static Schema) -> Vec<Item<'a>> {
         let elements = self.elements(key).map(|elements| elements.value).unwrap_or_default();
@@ -307,6 +330,7 @@ impl<'a> Item<'a> {
                         "lists" => {
                             r#"write { segs = ["fc00:0:2:e::"], weight = 1 } for each list"#.into()
                         }
+                        "segs" => r#"write "fc00:0:2:e::" for each segment"#.into(),
                         "candidate-paths" => {
                             r#"write { preference = 200, segs = ["fc00:0:2:e::"] } for each path"#
                                 .into()

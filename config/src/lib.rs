@@ -12,6 +12,7 @@
 
 mod behaviors;
 mod checks;
+mod compress;
 mod item;
 mod keys;
 mod mac;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use crate::compress::pack;
 pub use crate::mac::{BadMac, MacAddr};
 pub use crate::model::{
     Behavior, BgpLsSource, BgpSession, CandidatePath, Color, Config, Domain, Flavors, FlowLabel,

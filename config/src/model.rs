@@ -190,7 +190,7 @@ pub struct LocalSid {
 
 /// How a SID is divided (RFC 8986, 3.1; RFC 9800, 4). What is left of the 128 bits is the argument,
 /// at least one bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Structure {
     /// Bits of the SID block, at least 1.
     pub block_bits: u8,

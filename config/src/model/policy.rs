@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::Headend;
+use super::{Headend, Structure};
 
 /// `[[policy]]`: what to encapsulate packets with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub struct Policy {
     pub paths: Vec<CandidatePath>,
     /// One or more segment lists; flows are shared among those of the path by weight.
     pub lists: Vec<SegmentList>,
+    /// Whether consecutive segments with a known structure are packed into containers.
+    pub compress: bool,
     /// Outer source address, already defaulted to the router's `encap_source`.
     pub source: Ipv6Addr,
     /// ID of the key that signs the segment lists with an HMAC TLV, if they are signed.
@@ -52,6 +54,8 @@ impl CandidatePath {
 pub struct SegmentList {
     /// SIDs, first to last; where nodes are named, none until they are found in the topology.
     pub segs: Vec<Ipv6Addr>,
+    /// How the file divides the SIDs, one by one, as far as it does: they take NEXT-CSID.
+    pub structures: Vec<Option<Structure>>,
     /// Names or router IDs of nodes, or SIDs, first to last, each of which is one segment; none
     /// where there are SIDs only.
     pub via: Vec<String>,
@@ -73,10 +77,10 @@ impl Policy {
     /// A policy without a color, with these lists.
     pub fn new(behavior: Headend, lists: Vec<SegmentList>, source: Ipv6Addr) -> Self {
         let (name, color, paths, hmac_key) = Default::default();
-        Self { name, behavior, color, paths, lists, source, hmac_key }
+        Self { name, behavior, color, paths, lists, compress: false, source, hmac_key }
     }
 
-    /// Bytes that encapsulating with `segments` segments adds to a packet.
+    /// Bytes that encapsulating with `segments` segments, as they are written, adds to a packet.
     pub fn overhead(&self, segments: usize) -> usize {
         match self.hmac_key {
             Some(_) => self.behavior.signed_overhead(segments),

@@ -9,9 +9,11 @@ use crate::HEADROOM;
 use crate::behaviors::{
     self, ENDPOINTS, Endpoint, FLAVORS, NEXT_CSID, Named, OTHER_FLAVORS, PARAMS, Params,
 };
-use crate::item::{At, CANDIDATE_PATH, Item, LIST, Value, join, nearest};
+use crate::compress::pack;
+use crate::item::{At, CANDIDATE_PATH, Item, LIST, SEG, Value, join, nearest};
 use crate::model::{
     CandidatePath, Color, Flavors, Headend, Hmac, LocalSid, Locator, NextHop, Policy, SegmentList,
+    Structure,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -347,6 +349,7 @@ fn read_policy(
 ) -> Option<Policy> {
     let source = item.get("source", read::ipv6_global).or(encap_source);
     let color = color(item, name.as_ref(), facts);
+    let compress = item.get("compress", read::boolean).unwrap_or(false);
     let (paths, lists) = paths(item);
     let hmac_key = item.get_at("hmac-key", read::number(1..=u32::MAX));
     facts.hmac_key_refs.extend(hmac_key.clone());
@@ -361,7 +364,7 @@ fn read_policy(
     }
     if let Some(behavior) = &behavior {
         for list in &lists {
-            report_headroom(item, behavior.value, hmac_key.is_some(), list);
+            report_headroom(item, (behavior.value, hmac_key.is_some()), list, compress);
         }
     }
     facts.first_segs.extend(lists.iter().filter_map(|list| list.segs.first().cloned()));
@@ -371,6 +374,7 @@ fn read_policy(
         behavior: behavior?.value,
         color,
         paths,
+        compress,
         lists: lists.iter().map(Listed::segment_list).collect(),
         source: source?,
         hmac_key: hmac_key.map(|key| key.value),
@@ -382,6 +386,7 @@ fn read_policy(
 /// A segment list with its places.
 struct Listed {
     segs: Vec<At<Ipv6Addr>>,
+    structures: Vec<Option<Structure>>,
     via: Vec<At<String>>,
     weight: u8,
     path: usize,
@@ -392,7 +397,8 @@ impl Listed {
     fn segment_list(&self) -> SegmentList {
         let segs = self.segs.iter().map(|seg| seg.value).collect();
         let via = self.via.iter().map(|node| node.value.clone()).collect();
-        SegmentList { segs, via, weight: self.weight, path: self.path }
+        let structures = self.structures.clone();
+        SegmentList { segs, structures, via, weight: self.weight, path: self.path }
     }
 
     /// The places of its segments.
@@ -515,7 +521,8 @@ fn lists(item: &Item<'_>) -> Vec<Listed> {
 }
 
 fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
-    let list = item.list("segs", read::ipv6_global)?;
+    let plain = |value: Value<'_>| read::ipv6_global(value).map(|sid| (sid, None));
+    let list = item.list_or_tables("segs", &SEG, plain, divided)?;
     if item.value("segs").is_some_and(is_empty_list) {
         item.push(
             Diagnostic::error("`segs` names no segment")
@@ -523,7 +530,45 @@ fn segs(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the SIDs to visit, first to last"),
         );
     }
-    Some(Listed { segs: list.value, via: Vec::new(), weight, path: 0, span: list.span })
+    let structures = list.value.iter().map(|at| at.value.1);
+    let structures = if list.value.iter().any(|at| at.value.1.is_some()) {
+        structures.collect()
+    } else {
+        Vec::new()
+    };
+    let segs = list.value.into_iter().map(|At { value: (sid, _), span }| At { value: sid, span });
+    Some(Listed {
+        segs: segs.collect(),
+        structures,
+        via: Vec::new(),
+        weight,
+        path: 0,
+        span: list.span,
+    })
+}
+
+/// A segment whose structure the file gives.
+fn divided(item: &Item<'_>) -> Option<(Ipv6Addr, Option<Structure>)> {
+    let sid = item.require("sid", "\"fc00:0:2::\"", read::ipv6_global);
+    let bits = |key: &'static str, default: u8| match item.has(key) {
+        true => item.get(key, read::bits),
+        false => Some(default),
+    };
+    let block = item.require("block-bits", "32", read::bits);
+    let node = item.require("node-bits", "16", read::bits);
+    let function_bits = bits("function-bits", 0);
+    let sid = sid?;
+    let (block_bits, node_bits) = (block?.value, node?.value);
+    let structure = Structure { block_bits, node_bits, function_bits: function_bits? };
+    if !structure.is_whole(sid.value) {
+        item.push(
+            Diagnostic::error(format!("{} cannot be compressed with these bits", sid.value))
+                .at(sid.span, "needs a block, a node or function that is not 0, and zeros behind it")
+                .help("block, node and function are as the SID's own node has them; or write the SID alone"),
+        );
+        return None;
+    }
+    Some((sid.value, Some(structure)))
 }
 
 fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
@@ -535,15 +580,28 @@ fn via(item: &Item<'_>, weight: u8) -> Option<Listed> {
                 .help("list the nodes to visit, first to last"),
         );
     }
-    Some(Listed { segs: Vec::new(), via: list.value, weight, path: 0, span: list.span })
+    let (segs, structures) = (Vec::new(), Vec::new());
+    Some(Listed { segs, structures, via: list.value, weight, path: 0, span: list.span })
 }
 
-fn report_headroom(item: &Item<'_>, behavior: Headend, signed: bool, list: &Listed) {
+fn report_headroom(
+    item: &Item<'_>,
+    (behavior, signed): (Headend, bool),
+    list: &Listed,
+    compress: bool,
+) {
     let places = list.places();
     let added = |segments| match signed {
         true => behavior.signed_overhead(segments),
         false => behavior.overhead(segments),
     };
+    if compress {
+        let segs: Vec<Ipv6Addr> = list.segs.iter().map(|seg| seg.value).collect();
+        let count = pack(&segs, &list.structures).len() + list.via.len();
+        if added(count) <= HEADROOM {
+            return;
+        }
+    }
     let overhead = added(places.len());
     let too_many = (1..=places.len()).find(|n| added(*n) > HEADROOM);
     let Some(too_many) = too_many else { return };

@@ -358,3 +358,22 @@ fn load_reads_a_file() {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../sidewinder.sample.toml");
     assert_eq!(load(sample).unwrap().config, check(SAMPLE, "sample").unwrap().config);
 }
+
+/// As many compressed SIDs as containers have room for.
+#[test]
+fn compressed_segments() {
+    let segs = (1..=20)
+        .map(|node| {
+            format!("{{ sid = \"fcbb:bbbb:{node:x}::\", block-bits = 32, node-bits = 16 }}")
+        })
+        .collect::<Vec<_>>();
+    let config = good(&format!(
+        "[[policy]]\nname = \"one\"\nbehavior = \"H.Encaps\"\ncompress = true\nsegs = [{}]",
+        segs.join(",")
+    ))
+    .config;
+    let list = &config.policies[0].lists[0];
+    assert!(config.policies[0].compress);
+    assert_eq!((list.segs.len(), list.structures.len()), (20, 20));
+    assert_eq!(crate::pack(&list.segs, &list.structures).len(), 4);
+}

@@ -44,7 +44,7 @@ fn mentions_every_key() {
         let written = format!("{key} = ");
         let found = sections.into_iter().any(|(section, name)| match header {
             // Tables inside a section.
-            "lists" | "candidate-paths" => {
+            "lists" | "candidate-paths" | "segs" => {
                 name == "[[policy]]" && section.iter().any(|l| inline(l, &written))
             }
             "next-hops" => name == "[[route]]" && section.iter().any(|l| inline(l, &written)),

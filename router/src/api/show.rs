@@ -240,6 +240,9 @@ pub struct List {
     /// The nodes that they were found by, where the file names nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<String>,
+    /// What packets have instead, where the policy packs them into containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
     /// The candidate path that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -453,8 +456,8 @@ fn hmac_of(hmac: Hmac) -> Option<String> {
 
 /// The segments of a policy that has one list.
 fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
-    match daemon.control.policies.get(name).map(|policy| &*policy.said.lists) {
-        Some([list]) => list.segs.iter().map(ToString::to_string).collect(),
+    match daemon.control.policies.get(name).map(|policy| &*policy.written) {
+        Some([list]) => list.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     }
 }
@@ -527,10 +530,12 @@ fn segment_list(
         let is = |other: &config::SegmentList| {
             other.via == list.via && (!list.via.is_empty() || other.segs == list.segs)
         };
-        known.into_iter().find(|(other, _)| is(other))
+        let ((list, counters), written) = known.zip(&installed.written).find(|it| is(it.0.0))?;
+        Some((list, counters, written))
     });
-    let segs = found.map_or(&list.segs, |(list, _)| &list.segs);
-    let Traffic { packets, bytes } = found.map(|(_, c)| c.get()).unwrap_or_default();
+    let segs = found.map_or(&list.segs, |(list, ..)| &list.segs);
+    let written = found.map(|(.., written)| written).filter(|_| said.compress);
+    let Traffic { packets, bytes } = found.map(|(_, c, _)| c.get()).unwrap_or_default();
     let (state, invalid) = match validity {
         Validity::Active => ("active", None),
         Validity::Standby => ("standby", None),
@@ -538,12 +543,13 @@ fn segment_list(
     };
     List {
         segs: segs.iter().map(ToString::to_string).collect(),
+        containers: written.into_iter().flatten().map(ToString::to_string).collect(),
         via: list.via.clone(),
         path: None,
         state: state.into(),
         invalid,
         weight: list.weight,
-        overhead: said.overhead(list.len()),
+        overhead: said.overhead(written.map_or(list.len(), Vec::len)),
         packets,
         bytes,
     }

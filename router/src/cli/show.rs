@@ -418,7 +418,10 @@ fn policies(policies: &[Policy]) -> Table {
 
 /// The segments of a list; of one that names nodes, these too.
 fn segments(list: &List) -> String {
-    let segs = list.segs.join(",");
+    let mut segs = list.segs.join(",");
+    if !list.containers.is_empty() {
+        segs += &format!(" in {}", list.containers.join(","));
+    }
     match (list.via.is_empty(), list.segs.is_empty()) {
         (true, _) => segs,
         (false, true) => format!("via {}", list.via.join(",")),

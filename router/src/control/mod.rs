@@ -66,6 +66,8 @@ pub struct Control {
     pub policies: BTreeMap<String, InstalledPolicy>,
     /// Segments of lists that name nodes, or why there are none.
     via: policies::Resolved,
+    /// How SIDs of policies are divided.
+    structures: policies::Structures,
     /// First segments of lists that policies may choose from, and why some cannot be reached.
     first_segments: validity::FirstSegments,
     /// Policies that routes carry themselves.
@@ -148,6 +150,7 @@ impl Control {
             sids: BTreeMap::new(),
             policies: BTreeMap::new(),
             via: policies::Resolved::new(),
+            structures: policies::Structures::new(),
             first_segments: validity::FirstSegments::new(),
             inline: HashMap::new(),
             rules: rules::InstalledRules::default(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use sidewinder_config::{Headend, HmacKey, Policy, SegmentList};
+use sidewinder_config::{Headend, HmacKey, Policy, SegmentList, Structure};
 use sidewinder_dataplane::behavior::headend::{self, Mode};
 use sidewinder_dataplane::behavior::insert::{InsertedList, Insertion};
 use sidewinder_dataplane::counters::PacketCounters;
@@ -22,6 +22,8 @@ pub struct InstalledPolicy {
     id: PolicyId,
     /// What its source says of it.
     pub said: Arc<Policy>,
+    /// The segments of its lists as packets have them: packed, if the policy says so.
+    pub written: Vec<Vec<Ipv6Addr>>,
     hop_limit: u8,
     /// What signs its segment lists, if they are signed.
     key: Option<HmacKey>,
@@ -36,14 +38,17 @@ pub struct InstalledPolicy {
 /// Segments by the nodes that are named, or why there are none.
 pub type Resolved = BTreeMap<Vec<String>, Result<Vec<Ipv6Addr>, String>>;
 
+/// How SIDs with NEXT-CSID are divided, as the topology tells.
+pub type Structures = BTreeMap<Ipv6Addr, Structure>;
+
 impl Control {
-    /// Takes the segments of lists that name nodes. What is different then has to be
+    /// Takes the segments of lists that name nodes, and how SIDs are divided. What is different then has to be
     /// [reconciled](Self::reconcile).
-    pub fn resolve_via(&mut self, via: Resolved) {
-        if via == self.via {
+    pub fn resolve_via(&mut self, via: Resolved, structures: Structures) {
+        if via == self.via && structures == self.structures {
             return;
         }
-        self.via = via;
+        (self.via, self.structures) = (via, structures);
         self.first_segments = self.reach_first_segments();
         self.policies_changed();
     }
@@ -121,10 +126,17 @@ impl Control {
             .into_values()
             .filter(|said| {
                 let old = self.policies.get(&said.name);
+                let written = |old: &InstalledPolicy| {
+                    said.lists
+                        .iter()
+                        .zip(&old.written)
+                        .all(|(list, old)| self.written(said, list) == *old)
+                };
                 old.is_none_or(|old| {
                     *old.said != *said
                         || old.hop_limit != hop_limit
                         || old.key.as_ref() != self.key_of(said)
+                        || !written(old)
                 })
             })
             .map(Arc::new)
@@ -194,15 +206,16 @@ impl Control {
         let buckets = shares::divide(&weights, &before);
         let table = self.tables.get(&Key::MAIN).copied().unwrap_or(0);
         let key = self.key_of(said).cloned();
+        let written: Vec<_> = said.lists.iter().map(|list| self.written(said, list)).collect();
         let was_other = old.as_ref().is_some_and(|old| {
             (old.said.behavior == Headend::HInsert) != (said.behavior == Headend::HInsert)
         });
         if said.behavior == Headend::HInsert {
-            let lists = insertions(said, &counters);
+            let lists = insertions(&written, &counters);
             let policy = Insertion { lists, buckets: buckets.clone(), table };
             self.writer.stage(Change::Insertion(id, Some(policy)));
         } else {
-            let lists = compile(said, hop_limit, key.as_ref(), &counters);
+            let lists = compile(said, &written, hop_limit, key.as_ref(), &counters);
             let policy = fib::Policy { lists, buckets: buckets.clone(), table };
             self.writer.stage(Change::Policy(id, Some(policy)));
         }
@@ -214,15 +227,16 @@ impl Control {
             });
         }
         let users = old.map_or(0, |old| old.users);
-        InstalledPolicy { id, said: Arc::clone(said), hop_limit, key, buckets, counters, users }
+        let said = Arc::clone(said);
+        InstalledPolicy { id, said, written, hop_limit, key, buckets, counters, users }
     }
 }
 
-fn insertions(said: &Policy, counters: &[Arc<PacketCounters>]) -> Vec<InsertedList> {
-    let lists = said.lists.iter().zip(counters);
+fn insertions(written: &[Vec<Ipv6Addr>], counters: &[Arc<PacketCounters>]) -> Vec<InsertedList> {
+    let lists = written.iter().zip(counters);
     lists
         .map(|(list, counters)| {
-            let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
+            let segs: Vec<u128> = list.iter().map(|seg| u128::from(*seg)).collect();
             InsertedList::new(&segs, Arc::clone(counters))
         })
         .collect()
@@ -230,16 +244,17 @@ fn insertions(said: &Policy, counters: &[Arc<PacketCounters>]) -> Vec<InsertedLi
 
 fn compile(
     said: &Policy,
+    written: &[Vec<Ipv6Addr>],
     hop_limit: u8,
     key: Option<&HmacKey>,
     counters: &[Arc<PacketCounters>],
 ) -> Vec<headend::SegmentList> {
     let key = key.map(static_::hmac_key);
     let mode = if said.behavior.is_reduced() { Mode::EncapsRed } else { Mode::Encaps };
-    let lists = said.lists.iter().zip(counters);
+    let lists = written.iter().zip(counters);
     lists
         .map(|(list, counters)| {
-            let segs: Vec<u128> = list.segs.iter().map(|seg| u128::from(*seg)).collect();
+            let segs: Vec<u128> = list.iter().map(|seg| u128::from(*seg)).collect();
             let (source, counters) = (said.source.into(), Arc::clone(counters));
             match &key {
                 Some(key) => {

@@ -333,6 +333,7 @@ fn any_source_has_sids_and_policies() {
     let policy = |seg: &str| {
         let list = sidewinder_config::SegmentList {
             segs: vec![seg.parse().unwrap()],
+            structures: Vec::new(),
             via: Vec::new(),
             weight: 1,
             path: 0,

@@ -59,9 +59,9 @@ impl Control {
 
     pub(super) fn reach_first_segments(&self) -> FirstSegments {
         let policies = self.config.policies.iter().filter(|policy| policy.has_choice());
-        let lists = policies.flat_map(|policy| &policy.lists);
-        let first = lists.filter_map(|list| self.segments(list).ok()?.first());
-        first.map(|first| (*first, self.reach(*first).err())).collect()
+        let first = policies
+            .flat_map(|policy| policy.lists.iter().filter_map(|list| self.first(policy, list)));
+        first.map(|first| (first, self.reach(first).err())).collect()
     }
 
     /// Whether packets can be sent to a first segment.
@@ -104,16 +104,33 @@ impl Control {
         self.found(via).err()
     }
 
+    /// Where packets that take a list go first.
+    fn first(&self, policy: &Policy, list: &SegmentList) -> Option<Ipv6Addr> {
+        let segs = self.segments(list).ok()?.clone();
+        self.written(policy, &SegmentList { segs, ..list.clone() }).first().copied()
+    }
+
+    /// The segments of a list as packets have them: packed, if the policy says so, as far as it is
+    /// known how they are divided.
+    pub fn written(&self, policy: &Policy, list: &SegmentList) -> Vec<Ipv6Addr> {
+        if !policy.compress {
+            return list.segs.clone();
+        }
+        let said = |at: usize| list.structures.get(at).copied().flatten();
+        let of = |(at, seg)| said(at).or_else(|| self.structures.get(seg).copied());
+        let structures: Vec<_> = list.segs.iter().enumerate().map(of).collect();
+        sidewinder_config::pack(&list.segs, &structures)
+    }
+
     /// Why a list of a policy cannot be used.
     fn invalid(&self, policy: &Policy, list: &SegmentList) -> Option<String> {
-        let segments = match self.segments(list) {
-            Ok(segments) => segments,
-            Err(why) => return Some(why.to_owned()),
-        };
+        if let Err(why) = self.segments(list) {
+            return Some(why.to_owned());
+        }
         if !policy.has_choice() {
             return None;
         }
-        match segments.first().and_then(|first| self.first_segments.get(first)) {
+        match self.first(policy, list).and_then(|first| self.first_segments.get(&first)) {
             Some(None) => None,
             Some(Some(why)) => Some((*why).to_owned()),
             None => Some("it is not known yet where its first segment is".to_owned()),

@@ -32,6 +32,7 @@ macro_rules! folders {
 }
 
 folders! {
+    compress,
     domain,
     end,
     end_b6_encaps,

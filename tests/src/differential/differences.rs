@@ -232,16 +232,6 @@ pub const DIFFERENCES: &[Difference] = &[
         holds: |pair| matches!(pair.subject, Subject::Insert(_)) && pair.has_hop_by_hop(),
     },
     Difference {
-        name: "too big by what is inserted",
-        rule: "RFC 8754, 5.3, and RFC 2473, 7.1: the MTU that a source is told is what it may send; Linux \
-               tells it the link's, which the next packet exceeds again",
-        holds: |pair| {
-            matches!(pair.subject, Subject::Insert(_))
-                && pair.fate.why == Why::TooBig
-                && pair.linux_says(2, 0)
-        },
-    },
-    Difference {
         name: "no error about the unreadable",
         rule: "RFC 4443, 2.4 (e.1): an error must not be sent as a result of receiving \"An ICMPv6 error \
                message\", which a packet that ends before its upper layer is named may be",

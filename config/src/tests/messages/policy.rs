@@ -715,3 +715,59 @@ policy = "a"
        = help: an IPv4 packet takes no SRH: use H.Encaps
     "#);
 }
+
+#[test]
+fn segments_with_a_structure() {
+    assert_snapshot!(about(r#"
+[[policy]]
+name = "a"
+behavior = "H.Encaps"
+compress = "yes"
+segs = [
+    { sid = "fcbb:bbbb:2::", node-bits = 16 },
+    { sid = "fcbb:bbbb:2:7::", block-bits = 32, node-bits = 16 },
+    { sid = "fcbb:bbbb::", block-bits = 32, node-bits = 16 },
+    7,
+]
+"#), @r#"
+    error: `compress` must be true or false
+      --> r1.toml:15:12
+       |
+    15 | compress = "yes"
+       |            ^^^^^ a string
+       |
+       = help: write true or false, without quotes
+
+    error: segs has no `block-bits`
+      --> r1.toml:17:5
+       |
+    17 |     { sid = "fcbb:bbbb:2::", node-bits = 16 },
+       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `block-bits` is missing here
+       |
+       = help: add a line such as block-bits = 32
+
+    error: fcbb:bbbb:2:7:: cannot be compressed with these bits
+      --> r1.toml:18:13
+       |
+    18 |     { sid = "fcbb:bbbb:2:7::", block-bits = 32, node-bits = 16 },
+       |             ^^^^^^^^^^^^^^^^^ needs a block, a node or function that is not 0, and zeros behind it
+       |
+       = help: block, node and function are as the SID's own node has them; or write the SID alone
+
+    error: fcbb:bbbb:: cannot be compressed with these bits
+      --> r1.toml:19:13
+       |
+    19 |     { sid = "fcbb:bbbb::", block-bits = 32, node-bits = 16 },
+       |             ^^^^^^^^^^^^^ needs a block, a node or function that is not 0, and zeros behind it
+       |
+       = help: block, node and function are as the SID's own node has them; or write the SID alone
+
+    error: each of `segs` must be an IPv6 address, in quotes
+      --> r1.toml:20:5
+       |
+    20 |     7,
+       |     ^ a whole number
+       |
+       = help: write it in double quotes
+    "#);
+}

@@ -177,3 +177,26 @@ fn a_list_that_goes_moves_only_its_own_flows() {
     let share = two.iter().filter(|list| **list == 0).count();
     assert_eq!(share * 3, two.len(), "the others share its flows by weight");
 }
+
+/// C-139: segments are packed as far as it is known how they are divided, and anew when that changes.
+#[test]
+fn segments_of_nodes_are_packed() {
+    let text = format!(
+        "[router]\nencap-source = \"fc00:0:1::1\"\n{TWO_INTERFACES}\n[[policy]]\nname = \"p\"\n\
+         behavior = \"H.Encaps.Red\"\ncompress = true\nvia = [\"r2\", \"r3\"]\n\
+         [[node]]\nname = \"sidewinder\"\n[[node]]\nname = \"r2\"\n[[node]]\nname = \"r3\"\n"
+    );
+    let mut control = control(&text, &view(&[]));
+    let sids: Vec<std::net::Ipv6Addr> =
+        ["fcbb:bbbb:2::", "fcbb:bbbb:3::"].iter().map(|sid| sid.parse().unwrap()).collect();
+    let via = vec!["r2".to_owned(), "r3".to_owned()];
+    let found = || [(via.clone(), Ok(sids.clone()))].into();
+    let un = sidewinder_config::Structure { block_bits: 32, node_bits: 16, function_bits: 0 };
+    control.resolve_via(found(), sids.iter().map(|sid| (*sid, un)).collect());
+    let container = vec!["fcbb:bbbb:2:3::".parse::<std::net::Ipv6Addr>().unwrap()];
+    assert_eq!(control.policies["p"].written, [container]);
+    assert_eq!(control.policies["p"].said.lists[0].segs, sids);
+    // One of them alone is no container.
+    control.resolve_via(found(), [(sids[0], un)].into());
+    assert_eq!(control.policies["p"].written, [sids.clone()]);
+}

@@ -114,7 +114,13 @@ impl Translator<'_> {
                 Some(Encap::Seg6(Seg6 { mode: same, segs })) if *same == mode => {
                     // Weights of ours are smaller: the kernel's are seldom large.
                     let weight = leg.weight.clamp(1, u32::from(u8::MAX)) as u8;
-                    Ok(SegmentList { segs: segs.clone(), via: Vec::new(), weight, path: 0 })
+                    Ok(SegmentList {
+                        segs: segs.clone(),
+                        structures: Vec::new(),
+                        via: Vec::new(),
+                        weight,
+                        path: 0,
+                    })
                 }
                 _ => Err(LeftToKernel::MixedNextHops),
             })

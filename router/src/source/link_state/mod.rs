@@ -19,7 +19,7 @@ mod sids;
 mod topology;
 mod trees;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,8 +37,8 @@ use self::hops::Places;
 use self::load::Load;
 use self::sids::Sids;
 use self::trees::{Own, Trees};
-use crate::control::Control;
 use crate::control::rib::{Hop, Key, Opinion, Source, Target};
+use crate::control::{Control, policies};
 use crate::kernel::View;
 use crate::source::bgp_ls::{self, Feed, Message, Ready, Side};
 
@@ -381,7 +381,31 @@ impl LinkState {
             let segments = list.via.iter().map(|name| self.segment(name)).collect();
             found.insert(list.via.clone(), segments);
         }
-        control.resolve_via(found);
+        let structures = self.structures(control, &found);
+        control.resolve_via(found, structures);
+    }
+
+    /// How the segments of policies that compress them are divided, of those with NEXT-CSID.
+    fn structures(&self, control: &Control, via: &policies::Resolved) -> policies::Structures {
+        let policies = control.config.policies.iter().filter(|policy| policy.compress);
+        let lists: Vec<_> = policies.flat_map(|policy| &policy.lists).collect();
+        let named = lists.iter().filter_map(|list| via.get(&list.via)?.as_ref().ok());
+        let wanted: BTreeSet<Ipv6Addr> =
+            lists.iter().map(|list| &list.segs).chain(named).flatten().copied().collect();
+        if wanted.is_empty() {
+            return BTreeMap::new();
+        }
+        let of_nodes = self.ted.sids().filter_map(|(_, sid)| {
+            let endpoint = sid.attributes.endpoint?;
+            Some((sid.descriptor.sid, endpoint.behavior, sid.attributes.structure?))
+        });
+        let of_links = self.ted.links().flat_map(|(_, link)| &link.attributes.adjacency_sids);
+        let of_links = of_links.filter_map(|sid| Some((sid.sid, sid.behavior, sid.structure?)));
+        of_nodes
+            .chain(of_links)
+            .filter(|(sid, ..)| wanted.contains(sid))
+            .filter_map(|(sid, behavior, told)| Some((sid, sids::compressed(sid, behavior, told)?)))
+            .collect()
     }
 
     /// The SID of a node; an address that is no node's is a SID itself.

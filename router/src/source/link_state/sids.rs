@@ -158,6 +158,16 @@ fn local(
     Ok(LocalSid { sid: prefix, behavior, flavors, structure, hmac })
 }
 
+/// How somebody's SID is divided, if its behavior is one with NEXT-CSID.
+pub(super) fn compressed(
+    sid: Ipv6Addr,
+    code_point: ted::Behavior,
+    told: SidStructure,
+) -> Option<Structure> {
+    let (_, flavors) = by_code_point(code_point.0)?;
+    if flavors.has(Flavors::NEXT_CSID) { csid(sid, told) } else { None }
+}
+
 /// How a SID that takes compressed SIDs is divided. Feeds tell the length of a function of any SID of
 /// the locator; one that has none, uN, ends with the node. `None`: there is no room for an argument.
 fn csid(sid: Ipv6Addr, told: SidStructure) -> Option<Structure> {
@@ -239,6 +249,20 @@ mod tests {
         assert_eq!(sid("fcbb:bbbb:1::", 43, None), Err(Skipped::StructureUnknown));
         let whole = SidStructure { function: 80, ..structure };
         assert_eq!(sid("fcbb:bbbb:1:1::", 43, Some(whole)), Err(Skipped::StructureUnknown));
+    }
+
+    /// C-139: which SIDs of others may be packed into containers.
+    #[test]
+    fn who_takes_compressed_sids() {
+        let told = SidStructure { block: 32, node: 16, function: 16, argument: 0 };
+        let bits = |sid: &str, code_point| {
+            let structure = compressed(sid.parse().unwrap(), ted::Behavior(code_point), told)?;
+            Some((structure.block_bits, structure.node_bits, structure.function_bits))
+        };
+        assert_eq!(bits("fcbb:bbbb:2::", 43), Some((32, 16, 0)));
+        assert_eq!(bits("fcbb:bbbb:2:d6::", 62), Some((32, 16, 16)));
+        assert_eq!(bits("fcbb:bbbb:2::", 1), None);
+        assert_eq!(bits("fcbb:bbbb:2::", 65_000), None);
     }
 
     #[test]
