@@ -14,8 +14,8 @@ use sidewinder_dataplane::{
 use support::{
     packet::{checksum, ethernet, fragment, icmpv6, ipv4, ipv6, options, srh, udp, word},
     router::{
-        MTUS, NETWORKS, OWN, PORTS, Router, Settings, functions, host, neighbour_mac, own_mac,
-        segment, sid,
+        MTUS, NETWORKS, OWN, PORTS, Router, SIGNED, Settings, functions, host, key, neighbour_mac,
+        own_mac, segment, sid,
     },
 };
 
@@ -223,7 +223,42 @@ fn corpus() -> Vec<Vec<u8>> {
         packets.push(ipv4(17, 64, 0xc000_0201, to, &udp(1, b"hello")));
         packets.push(ipv4(17, 1, 0xc000_0201, to, &udp(1, &[7; 1440])));
     }
+    packets.extend(signed());
+    packets.extend(errors());
     packets.iter().map(|packet| ethernet([0; 6], [0; 6], packet)).collect()
+}
+
+/// Packets for the SID that asks for an HMAC: with a right one, a wrong one, one of another key, none,
+/// and with a TLV that is longer than its SRH.
+fn signed() -> Vec<Vec<u8>> {
+    let from = host(0xa, 1);
+    let bare = srh(17, &[segment(3, 9), SIGNED], 1, 1, &[]);
+    let mut right = bare.clone();
+    key().sign(from, &mut right);
+    let tlv = bare.len();
+    let (mut wrong, mut others) = (right.clone(), right.clone());
+    wrong[tlv + 20] ^= 1;
+    others[tlv + 7] ^= 1;
+    let mut long = right.clone();
+    long[tlv..tlv + 2].copy_from_slice(&[124, 200]);
+    let packet = |header: Vec<u8>| ipv6(43, 64, from, SIGNED, &[header, udp(1, b"hello")].concat());
+    // As many as of others, so that each is met.
+    let all = [right, wrong, others, bare, long].map(packet);
+    std::iter::repeat_n(all, 20).flatten().collect()
+}
+
+/// Errors of other nodes about packets that were encapsulated here.
+fn errors() -> Vec<Vec<u8>> {
+    let inner = ipv6(17, 63, host(0xa, 1), host(0xc, 1), &udp(3, b"inner"));
+    let one = ipv6(41, 60, OWN, segment(3, 0xd2), &inner);
+    let about = [segment(3, 0xd2), segment(2, 0xe)];
+    let two = ipv6(43, 60, OWN, segment(2, 0xe), &srh(41, &about, 1, 1, &inner));
+    let from = segment(2, 1);
+    let all = [one, two].map(|outer| {
+        let message = icmpv6(from, OWN, [1, 0, 0, 0, 0, 0, 0, 0], &outer);
+        ipv6(58, 64, from, OWN, &message)
+    });
+    std::iter::repeat_n(all, 20).flatten().collect()
 }
 
 /// What a packet may carry, with its protocol number.

@@ -18,6 +18,7 @@ use sidewinder_dataplane::{
         writer::Writer,
     },
     frame::{Frame, FreeList, HEADROOM, PacketBuf},
+    hmac::{Form, Key, Keys},
     port::{Punt, Umem, memory::MemoryPort},
     worker::Worker,
 };
@@ -106,6 +107,15 @@ pub fn csids() -> Vec<(u128, u8, Behavior, Flavors)> {
         (address, len, behavior, flavors.with(Flavors::NEXT_CSID))
     })
     .into()
+}
+
+/// The SID that takes signed packets only, End, and the ID of the key.
+pub const SIGNED: u128 = sid(0xc5);
+pub const KEY: u32 = 1;
+
+/// The key.
+pub fn key() -> Key {
+    Key::new(KEY, Form::Rfc8754, b"secret")
 }
 
 /// What the router of the tests looks like, where they differ.
@@ -210,6 +220,7 @@ fn fib(flow_label: FlowLabel) -> Writer {
         route(&mut writer, 0, address, prefix_len, Entry::local(index as u32));
         writer.stage(Change::Sid(index as u32, Some(sid)));
     }
+    signed(&mut writer);
     policies(&mut writer);
     for (table, network, entry) in [
         (0, 0xa, Entry::forward(0)),
@@ -242,6 +253,26 @@ fn fib(flow_label: FlowLabel) -> Writer {
     }
     assert!(writer.publish());
     writer
+}
+
+fn signed(writer: &mut Writer) {
+    let id = (functions().len() + csids().len()) as u32;
+    let sid = Sid {
+        address: SIGNED,
+        prefix_len: 128,
+        behavior: Behavior::End,
+        flavors: Flavors::NONE,
+        csid: Layout { block_bits: 32, csid_bits: 96 },
+        group: 1,
+        table: 0,
+        port: 1,
+        policy: 1,
+        hmac: hmac::Policy::Require,
+        counters: PacketCounters::new(1),
+    };
+    writer.stage(Change::HmacKeys(Arc::new(Keys::new(vec![key()]))));
+    writer.stage(Change::Sid(id, Some(sid)));
+    route(writer, 0, SIGNED, 128, Entry::local(id));
 }
 
 fn policies(writer: &mut Writer) {
