@@ -89,7 +89,7 @@ pub struct Worker {
     pub worker: usize,
     /// The core it is pinned to.
     pub core: Option<usize>,
-    /// Its niceness, -20 where the system allows that.
+    /// Its niceness: -20 of a pinned one, where the system allows that.
     pub nice: i32,
     /// Whether its packet memory is on huge pages.
     pub huge_pages: bool,

@@ -95,7 +95,7 @@ fn report(daemon: &Daemon) -> anyhow::Result<()> {
             worker.worker,
             worker.memory >> 20
         );
-        if worker.nice != NICE {
+        if worker.core.is_some() && worker.nice != NICE {
             println!(
                 "worker {}: its niceness is {}, so other programs may take it off its core; \
                  CAP_SYS_NICE, or `LimitNICE={NICE}` in the unit, lets it have {NICE}",

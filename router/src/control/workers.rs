@@ -20,7 +20,7 @@ use super::host::Host;
 use super::steering::Steering;
 use super::{Control, startup};
 
-/// The niceness a worker asks for. A thread that is always ready to run is the one that a scheduler
+/// The niceness that a worker asks for whose core the file names: it is there for the worker. A thread that is always ready to run is the one that a scheduler
 /// makes wait: at the usual niceness, the kernel's housekeeping and other programs take it off its
 /// core for up to milliseconds at a time.
 pub const NICE: i32 = -20;
@@ -30,7 +30,7 @@ pub const NICE: i32 = -20;
 pub struct Running {
     /// The core it is pinned to.
     pub core: Option<usize>,
-    /// Its niceness: [`NICE`] where the system allows that.
+    /// Its niceness: [`NICE`] of a pinned one, where the system allows that.
     pub nice: i32,
     /// What it counts.
     pub counters: Arc<CachePadded<WorkerCounters>>,
@@ -143,7 +143,9 @@ fn start_one(
         .name(format!("worker-{index}"))
         .spawn(move || {
             let pinned = core.is_none_or(|id| core_affinity::set_for_current(CoreId { id }));
-            let _ = setpriority_process(None, NICE);
+            if core.is_some() {
+                let _ = setpriority_process(None, NICE);
+            }
             let nice = getpriority_process(None).unwrap_or_default();
             let _ = tell.send((pinned, nice));
             if pinned {
