@@ -13,7 +13,7 @@ help:
 	@echo 'make demo    three routers and two hosts on this machine, with traffic; needs root'
 	@echo 'make test    format, lints and all tests; those that need root are skipped without it'
 	@echo 'make test-vm   the tests on an emulated NIC with zero-copy only; fetches a kernel for the guest'
-	@echo 'make fuzz    what a BGP-LS peer could send, for SECONDS=60; installs a nightly compiler'
+	@echo 'make fuzz    what senders of packets and a BGP-LS peer could send; SECONDS=60 for each of TARGETS'
 	@echo 'make test-frr   the tests with FRR in namespaces only; fetches FRR into a directory of its own'
 	@echo 'make bench   packets per second of the data plane, without interfaces'
 	@echo 'make bench-gate   instructions per packet against benches/instructions.tsv; UPDATE=1 writes it'
@@ -37,7 +37,7 @@ test-vm: setup
 	@scripts/test vm
 
 fuzz: setup
-	@scripts/fuzz $(or $(SECONDS),60) $(ARGS)
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGETS) $(if $(ARGS),-- $(ARGS))
 
 test-frr: setup
 	@scripts/test frr

@@ -11,7 +11,7 @@ use sidewinder_linkstate::ted::Event;
 
 mod common;
 
-#[path = "../../fuzz/harness.rs"]
+#[path = "../../fuzz/harness/session.rs"]
 mod harness;
 
 fn folder() -> std::path::PathBuf {

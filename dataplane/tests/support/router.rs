@@ -136,8 +136,15 @@ pub struct Router<U: Punt> {
 impl<U: Punt> Router<U> {
     /// A router whose ports wait for packets.
     pub fn new(settings: Settings, punt: U) -> Self {
-        let mut writer = fib(settings.flow_label);
-        let (umem, frames) = Umem::private(settings.frames).unwrap();
+        Self::with(fib(settings.flow_label), settings, 0, punt)
+    }
+
+    /// A router with this FIB, whose memory is full of one byte.
+    pub fn with(mut writer: Writer, settings: Settings, memory: u8, punt: U) -> Self {
+        let (mut umem, frames) = Umem::private(settings.frames).unwrap();
+        if memory != 0 {
+            frames.iter().for_each(|frame| umem.bytes(frame).fill(memory));
+        }
         let ports = (0..PORTS).map(|_| MemoryPort::new(settings.ring)).collect();
         let free = FreeList::new(frames);
         let reader = writer.reader();
@@ -165,7 +172,8 @@ impl<U: Punt> Router<U> {
     }
 }
 
-fn fib(flow_label: FlowLabel) -> Writer {
+/// The FIB of the tests, published.
+pub fn fib(flow_label: FlowLabel) -> Writer {
     let health = Arc::new(Health::default());
     let mut writer = Writer::new(Arc::clone(&health));
     writer.stage(Change::AddTable { number: 254 });

@@ -8,7 +8,7 @@ use sidewinder::control::{Control, OfflineLink, offline, trace};
 use sidewinder_config::Config;
 use sidewinder_dataplane::{
     counters::{TrafficCounter, WorkerCounters},
-    fib::{entry::PortIndex, nexthop::State},
+    fib::{Fib, entry::PortIndex, nexthop::State},
     frame::{FreeList, HEADROOM, PacketBuf},
     port::{
         Umem,
@@ -88,6 +88,11 @@ impl Machine {
         // The ports take frames to receive into.
         worker.round();
         Ok(Self { worker, ring, control })
+    }
+
+    /// What the worker reads.
+    pub fn fib(&self) -> &Fib {
+        self.control.writer.live()
     }
 
     /// Takes what was traced of the packets since the last time.

@@ -16,7 +16,11 @@ mod describe;
 mod encode;
 mod machine;
 mod run;
+mod seeds;
 mod syntax;
+
+#[path = "../../../fuzz/harness/dataplane/encode.rs"]
+mod inputs;
 
 /// A test for each folder of cases, and the list of these folders.
 macro_rules! folders {
