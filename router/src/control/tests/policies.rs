@@ -198,5 +198,5 @@ fn segments_of_nodes_are_packed() {
     assert_eq!(control.policies["p"].said.lists[0].segs, sids);
     // One of them alone is no container.
     control.resolve_via(found(), [(sids[0], un)].into());
-    assert_eq!(control.policies["p"].written, [sids.clone()]);
+    assert_eq!(control.policies["p"].written, std::slice::from_ref(&sids));
 }
