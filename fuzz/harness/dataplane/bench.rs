@@ -246,11 +246,11 @@ impl Bench {
         self.counted = Counts::of(&self.router.worker.counters);
         let now = &self.counted;
         assert_eq!(now.received - before.received, count, "packets received");
-        assert_eq!(now.received, now.fates.iter().sum(), "packets received, and ended");
-        assert_eq!(now.fates[2], now.replies.iter().sum(), "answers, and their reasons");
-        assert_eq!(now.fates[3], now.drops.iter().sum(), "drops, and their reasons");
+        assert_eq!(now.received, now.fates.iter().sum::<u64>(), "packets received, and ended");
+        assert_eq!(now.fates[2], now.replies.iter().sum::<u64>(), "answers, and their reasons");
+        assert_eq!(now.fates[3], now.drops.iter().sum::<u64>(), "drops, and their reasons");
         // Answers to the host's own packets are handed to the host.
-        assert_eq!(now.sent + punted, now.fates[..3].iter().sum(), "what left");
+        assert_eq!(now.sent + punted, now.fates[..3].iter().sum::<u64>(), "what left");
         let records = self.looking.as_ref().map(|looking| {
             let records: Vec<Record> =
                 std::iter::from_fn(|| looking.ring.take(Record::clone)).collect();

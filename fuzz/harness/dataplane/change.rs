@@ -7,18 +7,21 @@ use sidewinder_dataplane::{
         Flavors, TABLE,
         csid::Layout,
         headend::{Mode, SegmentList},
+        hmac,
+        insert::{InsertedList, Insertion},
     },
     counters::PacketCounters,
     fib::{
         Change, Domain, FlowLabel, Node, Policy, PortSettings, Prefix, Sid,
         entry::{Discard, Entry},
         nexthop::{Group, spread},
+        rules::{Match, Rules},
         table::left_aligned,
     },
 };
 
 use super::input::Input;
-use crate::support::router::{MTUS, OWN, PORTS, own_mac};
+use crate::support::router::{MTUS, OWN, PORTS, key, own_mac};
 
 /// Indices of SIDs, policies and groups that inputs set: behind those of the FIB of the tests, or
 /// instead of them.
@@ -27,10 +30,10 @@ const INDICES: u8 = 64;
 /// Segments of a list, at most: as many as fit in the headroom, and some more.
 const SEGMENTS: u8 = 20;
 
-/// How many kinds of changes there are.
+/// How many kinds of changes there are, besides two that came later.
 pub const KINDS: u8 = 7;
 
-/// Changes that belong together. `kind` is below [`KINDS`].
+/// Changes that belong together. `kind` is below [`KINDS`] + 2.
 pub fn changes(kind: u8, input: &mut Input<'_>) -> Vec<Change> {
     match kind {
         0 => local_sid(input),
@@ -39,7 +42,9 @@ pub fn changes(kind: u8, input: &mut Input<'_>) -> Vec<Change> {
         3 => vec![group(input)],
         4 => vec![port(input)],
         5 => vec![node(input)],
-        _ => vec![domain(input)],
+        6 => vec![domain(input)],
+        7 => vec![insertion(input)],
+        _ => rules(input),
     }
 }
 
@@ -96,6 +101,11 @@ pub fn sid(which: u8, input: &mut Input<'_>) -> Sid {
         table: u16::from(input.below(3)),
         port: u16::from(input.below(PORTS as u8 + 1)),
         policy: u32::from(input.below(8)),
+        hmac: match said >> 4 & 3 {
+            1 => hmac::Policy::VerifyIfPresent,
+            2 => hmac::Policy::Require,
+            _ => hmac::Policy::Ignore,
+        },
         counters: PacketCounters::new(1),
     };
     place(&mut sid, input.address());
@@ -123,11 +133,66 @@ fn policy(input: &mut Input<'_>) -> Change {
         let segs: Vec<u128> = (0..count).map(|_| input.address()).collect();
         let hop_limit = 1 + how / 2;
         let counters = PacketCounters::new(1);
-        lists.push(SegmentList::new(mode, &segs, OWN, hop_limit, counters));
+        lists.push(match how & 0x40 {
+            0 => SegmentList::new(mode, &segs, OWN, hop_limit, counters),
+            _ => SegmentList::signed(&key(), mode, &segs, OWN, hop_limit, counters),
+        });
         weights.push((u16::from(index), u32::from(input.byte())));
     }
     let buckets = spread(&weights);
     Change::Policy(id, Some(Policy { lists, buckets, table: u16::from(input.below(2)) }))
+}
+
+/// A policy of H.Insert, in the place of one that encapsulates.
+fn insertion(input: &mut Input<'_>) -> Change {
+    let id = u32::from(input.below(8));
+    let mut lists = Vec::new();
+    let mut weights = Vec::new();
+    for index in 0..input.below(4) {
+        let count = 1 + input.below(SEGMENTS);
+        let segs: Vec<u128> = (0..count).map(|_| input.address()).collect();
+        lists.push(InsertedList::new(&segs, PacketCounters::new(1)));
+        weights.push((u16::from(index), u32::from(input.byte())));
+    }
+    let buckets = spread(&weights);
+    Change::Insertion(id, Some(Insertion { lists, buckets, table: u16::from(input.below(2)) }))
+}
+
+/// The rules of a port, four at most.
+fn rules(input: &mut Input<'_>) -> Vec<Change> {
+    let port = usize::from(input.below(PORTS as u8));
+    let mut rules = Rules::NONE;
+    for _ in 0..input.below(5) {
+        let how = input.byte();
+        let mut prefix = |asked: bool| {
+            if asked { (input.address(), input.byte() % 129) } else { (0, 0) }
+        };
+        let (source, destination) = (prefix(how & 1 != 0), prefix(how & 2 != 0));
+        let mut ports = |asked: bool| {
+            asked.then(|| (u16::from(input.byte()) << 4, u16::from(input.byte()) << 8 | 0xff))
+        };
+        let (source_ports, destination_ports) = (ports(how & 4 != 0), ports(how & 8 != 0));
+        let of = Match {
+            v6: (how & 16 != 0).then_some(how & 32 != 0),
+            source,
+            destination,
+            protocol: (how & 64 != 0).then(|| input.byte()),
+            source_ports,
+            destination_ports,
+            dscp: (how & 128 != 0).then(|| input.byte() & 63),
+        };
+        let to = input.byte();
+        rules.push(&of, (to < 8).then_some(u32::from(to)), PacketCounters::new(1));
+    }
+    let settings = PortSettings {
+        mac: own_mac(port),
+        table: 0,
+        mtu: MTUS[port],
+        policy: None,
+        external: false,
+        has_rules: !rules.is_empty(),
+    };
+    vec![Change::Port(port as u16, settings), Change::Rules(port as u16, rules)]
 }
 
 fn route(input: &mut Input<'_>) -> Change {
@@ -183,6 +248,7 @@ fn port(input: &mut Input<'_>) -> Change {
         mtu: if how & 2 != 0 { 0 } else { MTUS[port] },
         policy: (how & 4 != 0).then(|| u32::from(input.below(8))),
         external: how & 8 != 0,
+        has_rules: false,
     };
     Change::Port(port as u16, settings)
 }

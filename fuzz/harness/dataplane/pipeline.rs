@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use sidewinder_dataplane::fib::{
-    Change, FlowLabel, Node, PortSettings,
-    nexthop::{Adjacency, Group, Health, State},
-    writer::Writer,
+use sidewinder_dataplane::{
+    fib::{
+        Change, FlowLabel, Node, PortSettings,
+        nexthop::{Adjacency, Group, Health, State},
+        writer::Writer,
+    },
+    hmac::Keys,
 };
 
 use super::{
@@ -17,7 +20,7 @@ use super::{
     input::Input,
     packet,
 };
-use crate::support::router::{MTUS, OWN, PORTS, fib, neighbour_mac, own_mac};
+use crate::support::router::{MTUS, OWN, PORTS, fib, key, neighbour_mac, own_mac};
 
 /// Steps of an input, at most.
 const STEPS: usize = 120;
@@ -51,6 +54,11 @@ fn step(bench: &mut Bench, input: &mut Input<'_>) {
             bench.set_health(adjacency, state);
         }
         8 => bench.round(),
+        kind @ (14 | 15) => {
+            // Behind the packets, so that inputs of before there were these say the same.
+            let changes = change::changes(kind - 14 + change::KINDS, input);
+            changes.into_iter().for_each(|change| bench.stage(change));
+        }
         // Packets: most of what an input says.
         _ => {
             let port = usize::from(input.below(PORTS as u8));
@@ -66,11 +74,19 @@ pub(super) fn plain(least: u16) -> Writer {
     let mut writer = Writer::new(Arc::clone(&health));
     writer.stage(Change::AddTable { number: 254 });
     writer.stage(Change::AddTable { number: 100 });
+    writer.stage(Change::HmacKeys(Arc::new(Keys::new(vec![key()]))));
     writer.stage(Change::Node(Node { icmp_source: OWN, icmp_rate: 0, ..Node::default() }));
     for (port, mtu) in MTUS.into_iter().enumerate() {
         let mtu = mtu.max(least);
         let (own, neighbour, id) = (own_mac(port), neighbour_mac(port), port as u32);
-        let settings = PortSettings { mac: own, table: 0, mtu, policy: None, external: false };
+        let settings = PortSettings {
+            mac: own,
+            table: 0,
+            mtu,
+            policy: None,
+            external: false,
+            has_rules: false,
+        };
         writer.stage(Change::Port(port as u16, settings));
         let adjacency = Adjacency::new(port as u16, neighbour, own, mtu);
         writer.stage(Change::Adjacency(id, adjacency));

@@ -123,7 +123,9 @@ fn configuration(config: &Config, fib: &Fib) -> Vec<u8> {
     }
     for route in &config.routes {
         let entry = match &route.action {
-            RouteAction::Policy(name) => [entry::ENCAP, policy(name)],
+            RouteAction::Policy(name) | RouteAction::Colored(name, _) => {
+                [entry::ENCAP, policy(name)]
+            }
             RouteAction::Via(hops) => {
                 let name = hops.first().and_then(|hop| hop.interface.as_deref());
                 [entry::FORWARD, name.map_or(1, |name| interface(name) as u8)]
