@@ -37,7 +37,7 @@ use sidewinder_tests::outcome::Outcome;
 use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
 
 /// Packets for each behavior.
-const COUNT: u32 = 4000;
+const COUNT: u32 = 10_000;
 /// Packets for each behavior where only the bench is looked at.
 const FEW: u32 = 500;
 /// Another seed makes other packets: `SIDEWINDER_SEED`.
