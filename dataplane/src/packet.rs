@@ -280,14 +280,19 @@ impl Packet<'_> {
         }
     }
 
-    /// Remembers Segments Left before its first change.
+    /// Remembers Segments Left before its first change. There is room for one SRH's: where another
+    /// one is next, the packet is remembered as it is then.
     #[inline(always)]
     pub fn remember_segments_left(&mut self, srh: u16, segments_left: u8) {
         let pushed = self.is_pushed();
         let received = &mut self.meta.received;
-        if received.srh == 0 && !pushed {
-            received.srh = srh;
-            received.segments_left = segments_left;
+        if received.srh == 0 {
+            if !pushed {
+                received.srh = srh;
+                received.segments_left = segments_left;
+            }
+        } else if !pushed && (received.srh != srh || received.is_popped()) {
+            self.remember_another(srh, segments_left);
         }
     }
 
@@ -321,6 +326,13 @@ impl Packet<'_> {
     fn kept_front(&self, front: usize) -> usize {
         let behind = FRAME_SIZE.saturating_sub(front);
         if self.meta.tail as usize <= behind { behind } else { 0 }
+    }
+
+    #[cold]
+    fn remember_another(&mut self, srh: u16, segments_left: u8) {
+        self.remember_now();
+        self.meta.received.srh = srh;
+        self.meta.received.segments_left = segments_left;
     }
 
     /// Takes `len` bytes out of the packet, `offset` bytes after the IP header's start, by moving

@@ -11,4 +11,6 @@ mod harness;
 #[path = "../../dataplane/tests/support/mod.rs"]
 mod support;
 
-fuzz_target!(|data: &[u8]| harness::behaviors(data));
+fuzz_target!(|data: &[u8]| {
+    harness::behaviors(data);
+});

@@ -4,7 +4,7 @@
 use sidewinder_dataplane::fib::{Change, FlowLabel, entry::Entry};
 
 use super::{
-    bench::{Bench, twice},
+    bench::{Bench, Outcome, twice},
     change,
     input::Input,
     packet,
@@ -20,10 +20,10 @@ const ID: u32 = 60;
 /// Packets of an input, at most.
 const PACKETS: usize = 4;
 
-/// Tries an input.
-pub fn behaviors(data: &[u8]) {
+/// Tries an input, and says what came of it.
+pub fn behaviors(data: &[u8]) -> Outcome {
     let input = Input::new(data);
-    twice(|| fib(FlowLabel::Hash), |bench| drive(bench, input.clone()));
+    twice(|| fib(FlowLabel::Hash), |bench| drive(bench, input.clone()))
 }
 
 fn drive(bench: &mut Bench, mut input: Input<'_>) {

@@ -4,11 +4,12 @@
 use sidewinder_dataplane::{
     behavior::Flavors,
     fib::{Fib, nexthop::State},
-    trace::record::{Event, Found, LookUp, Outcome, Record},
+    trace::record::{Event, Found, LookUp, Outcome, Record, SNAPSHOT},
     verdict::{Fate, Reason, Verdict},
     wire::ethernet,
 };
 
+use super::parser;
 use crate::support::packet::{address, checksum, word};
 
 /// Bytes of an Ethernet header.
@@ -52,6 +53,7 @@ pub fn check(record: &Record, fate: Fate, fib: &Fib) -> Option<usize> {
             assert_eq!((packet[0] >> 4, word(packet, 2)), (4, packet.len()));
             assert_eq!(checksum(&packet[..4 * usize::from(packet[0] & 0xf)]), 0);
             assert!(packet[8] > 0, "no TTL left");
+            check_answer_v4(record, fate, packet, fib);
         }
         other => panic!("EtherType {other:#06x}"),
     }
@@ -95,15 +97,52 @@ fn check_answer(record: &Record, fate: Fate, packet: &[u8], fib: &Fib) {
     let quote = &packet[ERROR..];
     let whole = 40 + word(quote, 4);
     assert_eq!(quote.len(), whole.min(1280 - ERROR), "bytes quoted");
-    // What had its SRH taken out and was then steered into a policy is quoted without it.
-    let popped = record.steps.iter().any(|step| match step.event {
-        Event::LookUp(look_up) => match look_up.found {
-            Found::Sid { flavors, .. } => flavors.has(Flavors::PSP),
-            _ => false,
-        },
-        Event::Steered { .. } | Event::Answered(_) => false,
-    });
+    assert!(is_quoted(record, quote), "quoted, but it never was like that");
+}
+
+/// Whether a packet was received as it is quoted. Where an SRH was taken out and something else was
+/// done to the packet afterwards, or more than one SRH was changed, it is quoted as it was in between.
+fn is_quoted(record: &Record, quote: &[u8]) -> bool {
     let came = record.received.bytes();
-    let is_quoted = came.windows(quote.len()).any(|window| window == quote);
-    assert!(popped || is_quoted, "quoted, but never received");
+    if came.windows(quote.len()).any(|window| window == quote) {
+        return true;
+    }
+    let is_popped = record.steps.iter().any(|step| {
+        let Event::LookUp(LookUp { found: Found::Sid { flavors, .. }, .. }) = step.event else {
+            return false;
+        };
+        flavors.has(Flavors::PSP)
+    });
+    // Not all that was in front of an SRH can be kept.
+    let was_far_behind = is_popped && came.get(20) != Some(&43);
+    let srhs = parser::chain(quote)
+        .into_iter()
+        .filter(|(kind, at, ..)| (*kind, quote.get(at + 2).copied()) == (43, Some(4)));
+    let in_between = record.steps.iter().any(|step| {
+        let kept = quote.len().min(SNAPSHOT);
+        step.after.bytes().get(..kept) == Some(&quote[..kept])
+    });
+    was_far_behind || in_between && (is_popped || srhs.count() > 1)
+}
+
+/// The same of an ICMPv4 error.
+fn check_answer_v4(record: &Record, fate: Fate, packet: &[u8], fib: &Fib) {
+    const ERROR: usize = 20 + 8;
+    let Fate::Replied(reason) = fate else { return };
+    let [.., made, last] = &record.steps[..] else { return };
+    let is_as_made = matches!(made.event, Event::Answered(_))
+        && matches!(last.event, Event::LookUp(LookUp { found: Found::Group(_), .. }));
+    if !is_as_made {
+        return;
+    }
+    assert_eq!((packet[0], packet[9], checksum(&packet[20..])), (0x45, 1, 0));
+    assert_eq!(packet[12..16], fib.node.icmp_source_v4.to_be_bytes());
+    assert_eq!(Some((packet[20], packet[21])), reason.icmpv4());
+    let quote = &packet[ERROR..];
+    assert_eq!(quote.len(), word(quote, 2).min(576 - ERROR), "bytes quoted");
+    // But for the checksum, of which there are two ways to write 0.
+    let but_checksum = |bytes: &[u8]| [&bytes[..10], &bytes[12..]].concat();
+    let quoted = but_checksum(quote);
+    let came = record.received.bytes();
+    assert!(came.windows(quote.len()).any(|window| but_checksum(window) == quoted), "quoted");
 }

@@ -67,10 +67,10 @@ fn views(bytes: &[u8]) {
 
 /// A header of the chain of an IPv6 packet: protocol, offset, offset of the byte that announces it, and
 /// its length, if so much of it is there that it is known.
-type Link = (u8, usize, usize, Option<usize>);
+pub(super) type Link = (u8, usize, usize, Option<usize>);
 
 /// The chain of extension headers, up to what is none, or is not there.
-fn chain(bytes: &[u8]) -> Vec<Link> {
+pub(super) fn chain(bytes: &[u8]) -> Vec<Link> {
     let mut links = Vec::new();
     let (mut kind, mut announced, mut at) = (bytes[6], 6, 40);
     loop {

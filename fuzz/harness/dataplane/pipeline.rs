@@ -15,7 +15,7 @@ use sidewinder_dataplane::{
 };
 
 use super::{
-    bench::{Bench, twice},
+    bench::{Bench, Outcome, twice},
     change,
     input::Input,
     packet,
@@ -25,12 +25,12 @@ use crate::support::router::{MTUS, OWN, PORTS, fib, key, neighbour_mac, own_mac}
 /// Steps of an input, at most.
 const STEPS: usize = 120;
 
-/// Tries an input.
-pub fn pipeline(data: &[u8]) {
+/// Tries an input, and says what came of it.
+pub fn pipeline(data: &[u8]) -> Outcome {
     let mut input = Input::new(data);
     let first = input.byte();
     let begin = || if first & 1 == 0 { plain(0) } else { fib(FlowLabel::Hash) };
-    twice(begin, |bench| drive(bench, input.clone()));
+    twice(begin, |bench| drive(bench, input.clone()))
 }
 
 /// What comes after the first byte.
