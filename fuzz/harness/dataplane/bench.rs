@@ -17,7 +17,7 @@ use sidewinder_dataplane::{
     verdict::{Fate, Reason},
 };
 
-use super::leaving;
+use super::{leaving, steps};
 use crate::support::router::{PORTS, Router, Settings};
 
 const FRAMES: u32 = 96;
@@ -268,6 +268,7 @@ impl Bench {
                 let fate = record.fate.expect("a trace without an end");
                 traced.add(fate);
                 let live = self.router.writer.live();
+                steps::check(record, live);
                 if let Some(port) = leaving::check(record, fate, live) {
                     left[port].push(record.sent.bytes().to_vec());
                 }

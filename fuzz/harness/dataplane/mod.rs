@@ -6,8 +6,8 @@
 //! - [`pipeline`]: a configuration, and packets.
 //!
 //! [`input`] says how bytes are read, [`packet`] and [`change`] what they make; [`bench`] is the router
-//! that packets are put through, with what is checked after every round, and [`leaving`] what is
-//! checked of each packet that leaves.
+//! that packets are put through, with what is checked after every round; [`steps`] what is checked of
+//! each packet at each SID, and [`leaving`] of each packet that leaves.
 
 mod behaviors;
 mod bench;
@@ -17,6 +17,7 @@ mod leaving;
 mod packet;
 mod parser;
 mod pipeline;
+mod steps;
 
 pub use behaviors::behaviors;
 pub use parser::parser;

@@ -92,10 +92,10 @@ pub(super) fn chain(bytes: &[u8]) -> Vec<Link> {
 
 /// What the walk has to say: the SRH with the offset of the byte that announces it, the upper layer
 /// with its offset, and whether it is a fragment's.
-type Found = (Option<(usize, usize)>, (u8, usize), bool);
+pub(super) type Found = (Option<(usize, usize)>, (u8, usize), bool);
 
 /// RFC 8200, section 4, header by header, as far as this node has to go.
-fn found(bytes: &[u8]) -> Result<Found, Verdict> {
+pub(super) fn found(bytes: &[u8]) -> Result<Found, Verdict> {
     const TRUNCATED: Verdict = Verdict::Drop(Reason::ExtensionHeader);
     let (mut spent_srh, mut fragment) = (None, false);
     if bytes.len() < 7 {
