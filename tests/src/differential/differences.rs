@@ -254,6 +254,18 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "what an insertion leaves of the MTU",
+        rule: "RFC 4443, 3.2: \"MTU: The Maximum Transmission Unit of the next-hop link\", to whose packet \
+               nothing is added; Linux tells it to a source whose packet it then makes longer again",
+        holds: |pair| {
+            let ([linux], [sidewinder]) = (pair.linux, pair.sidewinder) else { return false };
+            let told = [linux, sidewinder].map(|output| icmp(output).and_then(mtu));
+            let inserted = pair.subject.inserted();
+            let [Some(linux), Some(sidewinder)] = told else { return false };
+            inserted > 0 && pair.fate.why == Why::TooBig && linux == sidewinder + inserted
+        },
+    },
+    Difference {
         name: "quoted as received",
         rule: "RFC 4443, 2.4 (c): \"Every ICMPv6 error message (type < 128) MUST include as much of \
                the IPv6 offending (invoking) packet (the packet that caused the error) as possible\"",
@@ -273,6 +285,12 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
 ];
+
+/// The MTU that a Packet Too Big tells.
+fn mtu(message: &[u8]) -> Option<usize> {
+    let mtu = message.get(4..8).filter(|_| message[0] == 2)?;
+    Some(mtu.iter().fold(0, |mtu, byte| mtu << 8 | usize::from(*byte)))
+}
 
 /// The ICMPv6 message of a frame that has nothing but that after its IPv6 header.
 fn icmp(output: &Output) -> Option<&[u8]> {

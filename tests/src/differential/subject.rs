@@ -189,6 +189,14 @@ impl Subject {
         }
     }
 
+    /// Bytes that it puts into packets: an SRH with the packet's own destination besides its segments.
+    pub fn inserted(self) -> usize {
+        match self {
+            Self::Insert(count) => 8 + 16 * (count + 1),
+            _ => 0,
+        }
+    }
+
     /// What the kernel is told besides the routes that all subjects share.
     pub fn linux(self) -> Vec<String> {
         let sid = self.target();
