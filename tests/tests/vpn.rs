@@ -30,6 +30,22 @@ use sidewinder_tests::skip::Need::{AfXdp, Root, Sidewinder, Tool};
 /// Pings each way.
 const COUNT: u32 = 20;
 
+const DT4: &str = "
+[[sid]]
+sid = \"fc00:0:@N@:d@T@00::\"
+behavior = \"End.DT4\"
+table = @T@00
+
+";
+
+const DT6: &str = "
+[[sid]]
+sid = \"fc00:0:@N@:d@T@00::\"
+behavior = \"End.DT6\"
+table = @T@00
+
+";
+
 const DT46: &str = "
 [[sid]]
 sid = \"fc00:0:@N@:d@T@00::\"
@@ -142,47 +158,32 @@ fn tell(story: &Story, passed: &[(usize, &str)]) -> Outcome {
     Ok(())
 }
 
-#[test]
-fn end_dt4() -> Outcome {
-    let everywhere =
-        "\n[[sid]]\nsid = \"fc00:0:@N@:d@T@00::\"\nbehavior = \"End.DT4\"\ntable = @T@00\n\n";
+/// One SID between the sites: a decapsulation, whose own the families are.
+fn decapsulation(everywhere: &'static str, v4: bool, v6: bool) -> Outcome {
     let story = Story {
         headend: "H.Encaps",
         forth: &["fc00:0:2:d@T@00::"],
         back: &["fc00:0:1:d@T@00::"],
         everywhere,
-        v4: true,
-        v6: false,
+        v4,
+        v6,
     };
     tell(&story, &[(1, "fc00:0:1:d100::"), (2, "fc00:0:2:d100::"), (2, "fc00:0:2:d200::")])
+}
+
+#[test]
+fn end_dt4() -> Outcome {
+    decapsulation(DT4, true, false)
 }
 
 #[test]
 fn end_dt6() -> Outcome {
-    let everywhere =
-        "\n[[sid]]\nsid = \"fc00:0:@N@:d@T@00::\"\nbehavior = \"End.DT6\"\ntable = @T@00\n\n";
-    let story = Story {
-        headend: "H.Encaps",
-        forth: &["fc00:0:2:d@T@00::"],
-        back: &["fc00:0:1:d@T@00::"],
-        everywhere,
-        v4: false,
-        v6: true,
-    };
-    tell(&story, &[(1, "fc00:0:1:d100::"), (2, "fc00:0:2:d100::"), (2, "fc00:0:2:d200::")])
+    decapsulation(DT6, false, true)
 }
 
 #[test]
 fn end_dt46() -> Outcome {
-    let story = Story {
-        headend: "H.Encaps",
-        forth: &["fc00:0:2:d@T@00::"],
-        back: &["fc00:0:1:d@T@00::"],
-        everywhere: DT46,
-        v4: true,
-        v6: true,
-    };
-    tell(&story, &[(1, "fc00:0:1:d100::"), (2, "fc00:0:2:d100::"), (2, "fc00:0:2:d200::")])
+    decapsulation(DT46, true, true)
 }
 
 #[test]

@@ -144,6 +144,7 @@ fn start_one(
         .spawn(move || {
             let pinned = core.is_none_or(|id| core_affinity::set_for_current(CoreId { id }));
             if core.is_some() {
+                // What came of it is asked for next, and shown.
                 let _ = setpriority_process(None, NICE);
             }
             let nice = getpriority_process(None).unwrap_or_default();

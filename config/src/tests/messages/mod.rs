@@ -10,4 +10,5 @@ mod route;
 mod router;
 mod rule;
 mod sid;
+mod sr_policy;
 mod topology;
