@@ -118,6 +118,7 @@ async fn main() -> Result<()> {
                 while tokio::time::timeout(PAUSE, link_state.due()).await.is_ok() {
                     publish(&mut link_state, &mut control);
                 }
+                control.catch_up();
                 let told = Instant::now();
                 orders.send(encode::update(&event, 65000).context("an UPDATE")?)?;
                 link_state.due().await;

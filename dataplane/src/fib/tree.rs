@@ -88,7 +88,7 @@ impl Nodes {
     }
 
     /// Replaces the words from `first` to `last` by what `change` makes of them. What it made once
-    /// it leaves as it is.
+    /// it leaves as it is; it may be asked twice for a word.
     pub(super) fn change(
         &mut self,
         tree: &mut Tree,
@@ -100,11 +100,13 @@ impl Nodes {
         loop {
             let Found { above, node, next } = self.descend(*tree, from, 0);
             let end = next.map_or(u64::MAX, |next| next - 1);
-            let intervals = self.changed(node, end, from, last.min(end), &mut change);
-            let before = self.fill(node);
-            self.replace(tree, above, node, &intervals, from);
-            if intervals.len() < before {
-                self.settle(tree, from, 0);
+            if !self.reword(node, end, from, last.min(end), &mut change) {
+                let intervals = self.changed(node, end, from, last.min(end), &mut change);
+                let before = self.fill(node);
+                self.replace(tree, above, node, &intervals, from);
+                if intervals.len() < before {
+                    self.settle(tree, from, 0);
+                }
             }
             match next {
                 Some(next) if next <= last => from = next,
@@ -112,6 +114,38 @@ impl Nodes {
             }
         }
         self.last = first;
+    }
+
+    /// Changes the words from `first` to `last` in a leaf that ends at `end`, where its intervals
+    /// stay what they are: the usual case where a prefix that is there leads to something else.
+    /// Whether that is so.
+    fn reword(
+        &mut self,
+        leaf: u32,
+        end: u64,
+        first: u64,
+        last: u64,
+        change: &mut impl FnMut(Word) -> Word,
+    ) -> bool {
+        let (node, fill) = (&mut self.items[leaf as usize], usize::from(self.fill[leaf as usize]));
+        let begin = node.slot(signed(first)).min(fill - 1);
+        let more = (begin + 1..fill).take_while(|slot| node.key(*slot) <= last).count();
+        let behind = begin + 1 + more;
+        let until = if behind < fill { node.key(behind) - 1 } else { end };
+        if node.key(begin) != first || until != last {
+            return false;
+        }
+        let mut words = node.words;
+        words[begin..behind].iter_mut().for_each(|word| *word = change(*word));
+        let around = &words[begin.saturating_sub(1)..fill.min(behind + 1)];
+        if around.windows(2).any(|pair| pair[0] == pair[1]) {
+            return false;
+        }
+        // What is not in use has the last word that is.
+        let last = words[fill - 1];
+        words[fill..].fill(last);
+        node.words = words;
+        true
     }
 
     /// The intervals of a leaf that ends at `end`, with the words from `first` to `last` changed.

@@ -86,16 +86,29 @@ impl Writer {
         if self.staged.is_empty() {
             return true;
         }
+        if !self.catch_up() {
+            return false;
+        }
         let Some(spare) = self.publisher.spare() else { return false };
         sort(&mut self.staged);
-        for step in self.missed.drain(..) {
-            spare.apply(step.change, step.fallback);
-        }
         for step in &self.staged {
             spare.apply(step.change.clone(), step.fallback);
         }
         self.missed = std::mem::take(&mut self.staged);
         self.publisher.publish()
+    }
+
+    /// Brings the spare copy up to date, so that the next version need not wait for that. `false`
+    /// where a worker still reads it. Not a duty: [`publish`](Self::publish) sees to it otherwise.
+    pub fn catch_up(&mut self) -> bool {
+        if self.missed.is_empty() {
+            return true;
+        }
+        let Some(spare) = self.publisher.spare() else { return false };
+        for step in self.missed.drain(..) {
+            spare.apply(step.change, step.fallback);
+        }
+        true
     }
 
     /// Routes of a table: IPv6 and IPv4.
@@ -129,6 +142,22 @@ mod tests {
 
     fn route(key: u128, len: u8, entry: Entry) -> Change {
         Change::Route { table: 0, v4: false, key, len, entry }
+    }
+
+    /// What was caught up with is not done twice, and not left out.
+    #[test]
+    fn catching_up_changes_nothing() {
+        let mut writer = Writer::new(Arc::new(Health::default()));
+        let mut reader = writer.reader();
+        writer.stage(Change::AddTable { number: 254 });
+        for n in 1..6 {
+            writer.stage(route(1 << 100, 48, Entry::forward(n)));
+            assert!(writer.publish());
+            assert!(!writer.catch_up(), "a worker reads it");
+            assert_eq!(reader.current().tables[0].v6.lookup(1 << 100), Entry::forward(n));
+            assert!(n % 2 == 0 || writer.catch_up());
+        }
+        assert_eq!(reader.current().tables.len(), 1);
     }
 
     /// Of what is staged together, the last word counts, in both copies.

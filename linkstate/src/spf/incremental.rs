@@ -5,7 +5,7 @@
 //! earlier, which edges without cost break, unless they start at a pseudonode: then everything is
 //! computed anew.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet, HashSetExt as _};
 
 use super::first_hop::FirstHops;
 use super::graph::{Changed, Graph};

@@ -86,17 +86,20 @@ impl Table {
         nets: impl IntoIterator<Item = IpNet>,
         nodes: &[NodeId],
     ) -> Vec<(IpNet, Option<Route>)> {
-        let mut concerned: Vec<u32> =
-            nets.into_iter().filter_map(|net| self.read(view, net)).collect();
-        for node in nodes {
-            concerned.extend(self.of_node.get(node.index()).into_iter().flatten());
+        // Places are in the order of prefixes as far as these come together, and easily sorted.
+        let mut nets: Vec<IpNet> = nets.into_iter().collect();
+        nets.sort_unstable_by_key(in_order);
+        let read: Vec<u32> = nets.into_iter().filter_map(|net| self.read(view, net)).collect();
+        let of_nodes = nodes.iter().filter_map(|node| self.of_node.get(node.index())).flatten();
+        let mut concerned = vec![false; self.slots.len()];
+        for place in read.iter().chain(of_nodes) {
+            concerned[*place as usize] = true;
         }
-        concerned.sort_unstable();
-        concerned.dedup();
-        let mut known = HashMap::new();
+        let mut known = Known::default();
         let mut changed = Vec::new();
-        for place in concerned {
-            let Some(slot) = self.slots.get_mut(place as usize) else { continue };
+        let concerned = concerned.into_iter().enumerate().filter(|(_, is)| *is);
+        for (place, _) in concerned {
+            let Some(slot) = self.slots.get_mut(place) else { continue };
             let route = view.best(&slot.ways, &mut known);
             if slot.route != route {
                 slot.route.clone_from(&route);
@@ -104,10 +107,10 @@ impl Table {
             }
             if slot.ways.is_empty() {
                 self.places.remove(&slot.net);
-                self.free.push(place);
+                self.free.push(place as u32);
             }
         }
-        changed.sort_unstable_by_key(|(net, _)| in_order(net));
+        changed.sort_by_key(|(net, _)| in_order(net));
         changed
     }
 
@@ -164,7 +167,7 @@ fn in_order(net: &IpNet) -> (bool, u128, u8) {
 }
 
 /// First hops by the set of them.
-type Known = HashMap<Set, Arc<[FirstHop]>>;
+type Known = HashMap<Set, Arc<[FirstHop]>, RandomState>;
 
 impl View<'_> {
     /// The best way to a prefix, and the first hops of all who have it at the same metric. What we

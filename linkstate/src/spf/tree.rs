@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::MAX_PATH_METRIC;
 use super::first_hop::{FirstHops, Set};
 use super::graph::{Graph, UNUSABLE};
@@ -140,7 +142,7 @@ impl Tree {
     /// Nodes whose distance or first hops are others than in `old`, whose first hops are in these
     /// places of the list by now.
     pub(super) fn differences(&self, old: &Self, places: &[Option<usize>]) -> Vec<NodeId> {
-        let mut known: HashMap<&[u64], Option<Set>> = HashMap::new();
+        let mut known: HashMap<&[u64], Option<Set>, RandomState> = HashMap::default();
         let differs = |id: &NodeId| {
             let distance = self.distance(*id);
             if old.distance(*id) != distance {

@@ -418,5 +418,7 @@ impl Daemon {
             }
         }
         self.wanted = wanted;
+        // By now, the workers have let go of the version before.
+        self.control.catch_up();
     }
 }

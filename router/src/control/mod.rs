@@ -44,7 +44,7 @@ use nexthops::NextHops;
 pub use offline::{OfflineLink, offline};
 pub use policies::InstalledPolicy;
 use ports::Ports;
-use reconcile::InstalledRoute;
+use reconcile::{InstalledRoute, SharedHops};
 use resolve::Trackers;
 use rib::{Key, Opinion, Rib, Route, Routes, Source, Standing, Target};
 pub use sids::InstalledSid;
@@ -83,6 +83,8 @@ pub struct Control {
     workers: usize,
     tables: BTreeMap<u32, TableIndex>,
     routes: HashMap<Key, InstalledRoute, RandomState>,
+    /// Of the routes that are being reconciled.
+    shared_hops: SharedHops,
     /// Routes that are the best, by source.
     installed: [usize; Source::ALL.len()],
     /// Routes that are a reason to take IPv4 from the kernel.
@@ -160,6 +162,7 @@ impl Control {
             workers,
             tables: BTreeMap::new(),
             routes: HashMap::default(),
+            shared_hops: SharedHops::default(),
             installed: Default::default(),
             ipv4_routes: 0,
             on_link: BTreeMap::new(),
@@ -232,6 +235,11 @@ impl Control {
             self.nexthops.published();
         }
         published
+    }
+
+    /// Prepares the next [`publish`](Self::publish), where nobody waits.
+    pub fn catch_up(&mut self) -> bool {
+        self.writer.catch_up()
     }
 
     /// Neighbours that the kernel is to resolve for us: link and address.

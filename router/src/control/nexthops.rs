@@ -28,6 +28,13 @@ pub struct Member {
     pub backup: bool,
 }
 
+/// A group's members, and how many users it has.
+#[derive(Debug)]
+struct UsedGroup {
+    members: Members,
+    users: usize,
+}
+
 /// An index, and how many users it has.
 #[derive(Debug)]
 struct Used {
@@ -67,8 +74,8 @@ pub struct NextHops {
     health: Arc<Health>,
     adjacencies: HashMap<(PortIndex, IpAddr), Used>,
     adjacency_ids: Ids,
-    groups: HashMap<Members, Used, RandomState>,
-    members: HashMap<GroupId, Members>,
+    groups: HashMap<GroupId, UsedGroup, RandomState>,
+    by_members: HashMap<Members, GroupId, RandomState>,
     group_ids: Ids,
     written: HashMap<AdjacencyId, Adjacency>,
     /// What each is as soon as all is published.
@@ -85,7 +92,7 @@ impl NextHops {
             adjacencies: HashMap::new(),
             adjacency_ids: Ids::default(),
             groups: HashMap::default(),
-            members: HashMap::new(),
+            by_members: HashMap::default(),
             group_ids: Ids::default(),
             written: HashMap::new(),
             states: HashMap::new(),
@@ -95,9 +102,9 @@ impl NextHops {
 
     /// The group of these members, made if there is none. To be [released](Self::release).
     pub fn acquire(&mut self, members: Members, ports: &Ports, writer: &mut Writer) -> GroupId {
-        if let Some(group) = self.groups.get_mut(&members) {
-            group.users += 1;
-            return group.id;
+        if let Some(id) = self.by_members.get(&members).copied() {
+            self.share(id);
+            return id;
         }
         let (mut primary, mut backups) = (Vec::new(), Vec::new());
         for Member { port, address, weight, backup } in &members {
@@ -106,21 +113,28 @@ impl NextHops {
         }
         let id = self.group_ids.take();
         writer.stage(Change::Group(id, Group::with_backups(&primary, &backups)));
-        self.groups.insert(members.clone(), Used { id, users: 1 });
-        self.members.insert(id, members);
+        self.by_members.insert(members.clone(), id);
+        self.groups.insert(id, UsedGroup { members, users: 1 });
         id
+    }
+
+    /// One more user of a group that is in use. To be [released](Self::release), too.
+    pub fn share(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.users += 1;
+        }
     }
 
     /// Gives a group back.
     pub fn release(&mut self, id: GroupId) {
-        let Some(members) = self.members.get(&id) else { return };
-        let Some(group) = self.groups.get_mut(members) else { return };
+        let Some(group) = self.groups.get_mut(&id) else { return };
         group.users -= 1;
         if group.users > 0 {
             return;
         }
-        self.groups.remove(members);
-        for Member { port, address, .. } in self.members.remove(&id).unwrap_or_default() {
+        let Some(UsedGroup { members, .. }) = self.groups.remove(&id) else { return };
+        self.by_members.remove(&members);
+        for Member { port, address, .. } in members {
             self.release_adjacency(port, address);
         }
         self.group_ids.give_back(id);
@@ -200,7 +214,7 @@ impl NextHops {
 
     /// Whether there is somebody to send packets of a group to, known or yet to be found.
     pub fn is_usable(&self, id: GroupId) -> bool {
-        let members = self.members.get(&id).into_iter().flatten();
+        let members = self.groups.get(&id).into_iter().flat_map(|group| &group.members);
         let known =
             members.filter_map(|member| self.adjacencies.get(&(member.port, member.address)));
         known.filter_map(|used| self.states.get(&used.id)).any(|state| *state != State::Down)

@@ -1,7 +1,9 @@
 //! From the best routes of the RIB to the FIB's entries.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use sidewinder_config::Policy;
 use sidewinder_dataplane::fib::Change;
@@ -28,6 +30,8 @@ pub(super) struct InstalledRoute {
     floats: Box<[std::net::IpAddr]>,
     /// Whether the route is a reason to take IPv4 from the kernel.
     wants_ipv4: bool,
+    /// Whether it leads through neighbours, and into no policy of its own.
+    forwarded: bool,
 }
 
 /// What a route holds, and gives back when it goes.
@@ -37,6 +41,9 @@ enum Held {
     Group(GroupId),
     Inline(Arc<Policy>),
 }
+
+/// Prefixes whose state is fetched together.
+const TOGETHER: usize = 32;
 
 /// What a target comes to.
 struct Compiled {
@@ -50,10 +57,18 @@ impl Compiled {
         Self { entry, held: Held::Nothing, standing: Standing::Best }
     }
 
+    fn forward(group: GroupId) -> Self {
+        Self { held: Held::Group(group), ..Self::best(Entry::forward(group)) }
+    }
+
     const fn not(standing: Standing) -> Self {
         Self { entry: Entry::NONE, held: Held::Nothing, standing }
     }
 }
+
+/// Groups that were found for next hops which routes share, by where those are in memory. Each
+/// holds its group, and the next hops, which are not freed meanwhile.
+pub(super) type SharedHops = HashMap<usize, (Arc<[Hop]>, GroupId), RandomState>;
 
 impl Control {
     /// What workers know a prefix to lead to.
@@ -81,14 +96,28 @@ impl Control {
         while self.rib.is_dirty() {
             let dirty = self.rib.take_dirty();
             let mut links_changed = false;
-            for key in self.trackers.close(dirty) {
-                links_changed |= self.reconcile_one(key);
+            for keys in self.trackers.close(dirty).chunks(TOGETHER) {
+                self.fetch(keys);
+                for key in keys {
+                    links_changed |= self.reconcile_one(*key);
+                }
+            }
+            // Of other ports and neighbours, something else may come.
+            for (_, group) in std::mem::take(&mut self.shared_hops).into_values() {
+                self.nexthops.release(group);
             }
             // Prefixes on links that are there by a route: their neighbours are routes, too.
             if links_changed {
                 self.apply_neighbours();
             }
         }
+    }
+
+    /// Brings into the cache what is known of prefixes. Their places in memory are all over it, and
+    /// look-ups that do not wait for each other take as long as one.
+    fn fetch(&self, keys: &[Key]) {
+        let known = keys.iter().filter(|key| self.routes.contains_key(key)).count();
+        std::hint::black_box(known);
     }
 
     /// Says whether a prefix became one on a link, or ceased to be.
@@ -99,11 +128,15 @@ impl Control {
             Some((_, Target::OnLink(interface))) => self.ports.by_name(interface),
             _ => None,
         };
+        // As it is of most: nothing but the FIB knows of such a route.
+        let forwarded = matches!(best, Some((_, Target::Via(_))))
+            && self.routes.get(&key).is_some_and(|route| route.forwarded);
         let before = match on_link {
+            _ if forwarded => None,
             Some(port) => self.on_link.insert(key, port),
             None => self.on_link.remove(&key),
         };
-        if !matches!(best, Some((_, Target::Sid(_)))) {
+        if !forwarded && !matches!(best, Some((_, Target::Sid(_)))) {
             self.remove_sid(&key);
         }
         let installed = best.map(|(source, target)| {
@@ -114,11 +147,15 @@ impl Control {
                 _ => Vec::new(),
             };
             let Compiled { entry, held, standing } = self.compile(key, source, &target);
-            self.steer.note(&key, Some(Side::of(&target)));
+            if !forwarded {
+                self.steer.note(&key, Some(Side::of(&target)));
+            }
             let wants_ipv4 = matches!(key.prefix, IpNet::V4(_))
                 && matches!(source, Source::Static | Source::Kernel | Source::LinkState)
                 && !matches!(target, Target::Kernel(_) | Target::Host);
-            InstalledRoute { entry, held, source, standing, floats: floats.into(), wants_ipv4 }
+            let forwarded = matches!(target, Target::Via(_));
+            let floats = floats.into();
+            InstalledRoute { entry, held, source, standing, floats, wants_ipv4, forwarded }
         });
         if installed.is_none() {
             self.steer.note(&key, None);
@@ -149,7 +186,10 @@ impl Control {
                 let held = Held::Inline(Arc::clone(policy));
                 Compiled { entry, held, standing: Standing::Best }
             }
-            Target::Via(hops) => self.compile_hops(key, source, hops),
+            Target::Via(hops) => match self.group_of_shared(key, hops) {
+                Some(group) => Compiled::forward(group),
+                None => self.compile_hops(key, source, hops),
+            },
             // The kernel finds neighbours in its own prefixes only.
             Target::OnLink(interface) => match self.ports.by_name(interface) {
                 None => Compiled::not(Standing::InterfaceUnknown),
@@ -177,13 +217,31 @@ impl Control {
     fn compile_hops(&mut self, key: Key, source: Source, hops: &[Hop]) -> Compiled {
         match self.resolve(key.table, hops, &key) {
             Resolved::Members(members) => {
-                let group = self.nexthops.acquire(members, &self.ports, &mut self.writer);
-                let held = Held::Group(group);
-                Compiled { entry: Entry::forward(group), held, standing: Standing::Best }
+                Compiled::forward(self.nexthops.acquire(members, &self.ports, &mut self.writer))
             }
             Resolved::Policy(target) => self.compile(key, source, &target),
             Resolved::Nowhere => Compiled::not(Standing::NextHopUnresolved),
         }
+    }
+
+    /// The group of next hops that several routes share, each of which names its interface: what
+    /// these come to is the same for all of the routes. `None`: they are not such ones.
+    fn group_of_shared(&mut self, key: Key, hops: &Arc<[Hop]>) -> Option<GroupId> {
+        // The route's own, and the one at hand.
+        const ALONE: usize = 2;
+        if Arc::strong_count(hops) <= ALONE || hops.iter().any(|hop| hop.interface.is_none()) {
+            return None;
+        }
+        let place = Arc::as_ptr(hops).addr();
+        if let Some((_, group)) = self.shared_hops.get(&place) {
+            self.nexthops.share(*group);
+            return Some(*group);
+        }
+        let Resolved::Members(members) = self.resolve(key.table, hops, &key) else { return None };
+        let group = self.nexthops.acquire(members, &self.ports, &mut self.writer);
+        self.nexthops.share(group);
+        self.shared_hops.insert(place, (Arc::clone(hops), group));
+        Some(group)
     }
 
     fn install(&mut self, key: Key, installed: Option<InstalledRoute>) {

@@ -11,18 +11,20 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
+mod place;
 mod source;
 mod standing;
 mod target;
 #[cfg(test)]
 mod tests;
 
+use place::Place;
 pub use source::Source;
 pub use standing::Standing;
 pub use target::{Hop, LeftToKernel, Target, inline};
 
 /// A prefix of a table, which is numbered as in Linux.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The table.
     pub table: u32,
@@ -68,7 +70,7 @@ pub struct Route {
 pub type Routes = BTreeMap<Key, Opinion>;
 
 /// Routes of one source, by prefix and metric; of a source with one opinion on a prefix, [`ONLY`].
-type Said = BTreeMap<(Key, u32), Route>;
+type Said = BTreeMap<Place, Route>;
 
 /// In the place of the metric where a source has one opinion: that another has another metric does
 /// not move it.
@@ -111,7 +113,7 @@ impl Rib {
     pub fn replace(&mut self, source: Source, routes: &Routes, now: Instant) {
         let gone: Vec<Key> = self.said[source as usize]
             .keys()
-            .map(|(key, _)| *key)
+            .map(|place| place.key())
             .filter(|key| !routes.contains_key(key))
             .collect();
         for key in gone {
@@ -125,17 +127,16 @@ impl Rib {
     /// Notes a source's one opinion on a prefix, which replaces what it said of it before. An
     /// opinion that was said before is not stale any more.
     pub fn announce(&mut self, source: Source, key: Key, opinion: Opinion, now: Instant) {
-        self.note(source, (key, ONLY), opinion, now);
+        self.note(source, key, ONLY, opinion, now);
     }
 
     /// Notes an opinion beside those with other metrics that the source has on the prefix.
     pub fn announce_beside(&mut self, source: Source, key: Key, opinion: Opinion, now: Instant) {
-        self.note(source, (key, opinion.metric), opinion, now);
+        self.note(source, key, opinion.metric, opinion, now);
     }
 
-    fn note(&mut self, source: Source, place: (Key, u32), opinion: Opinion, now: Instant) {
-        let key = place.0;
-        match self.said[source as usize].entry(place) {
+    fn note(&mut self, source: Source, key: Key, metric: u32, opinion: Opinion, now: Instant) {
+        match self.said[source as usize].entry(Place::new(&key, metric)) {
             btree_map::Entry::Occupied(mut found) => {
                 let route = found.get_mut();
                 if std::mem::take(&mut route.stale) {
@@ -157,8 +158,8 @@ impl Rib {
 
     /// Removes what a source said of a prefix.
     pub fn withdraw(&mut self, source: Source, key: Key) {
-        let said = self.said[source as usize].range((key, 0)..=(key, u32::MAX));
-        let metrics: Vec<u32> = said.map(|((_, metric), _)| *metric).collect();
+        let said = self.said[source as usize].range(Place::all(&key));
+        let metrics: Vec<u32> = said.map(|(place, _)| place.metric()).collect();
         for metric in metrics {
             self.withdraw_metric(source, key, metric);
         }
@@ -166,7 +167,8 @@ impl Rib {
 
     /// Removes what a source said of a prefix with this metric. Says whether there was something.
     pub fn withdraw_metric(&mut self, source: Source, key: Key, metric: u32) -> bool {
-        let Some(route) = self.said[source as usize].remove(&(key, metric)) else { return false };
+        let place = Place::new(&key, metric);
+        let Some(route) = self.said[source as usize].remove(&place) else { return false };
         self.stale[source as usize] -= usize::from(route.stale);
         self.lengths[family(&key.prefix)][usize::from(key.prefix.prefix_len())] -= 1;
         self.dirty.push(key);
@@ -182,8 +184,8 @@ impl Rib {
     /// Marks what a source said of some prefixes as stale.
     pub fn mark_stale_where(&mut self, source: Source, concerned: impl Fn(&Key) -> bool) {
         let mut marked = 0;
-        for ((key, _), route) in &mut self.said[source as usize] {
-            if concerned(key) && !route.stale {
+        for (place, route) in &mut self.said[source as usize] {
+            if !route.stale && concerned(&place.key()) {
                 route.stale = true;
                 marked += 1;
             }
@@ -197,12 +199,11 @@ impl Rib {
             return Vec::new();
         }
         let said = self.said[source as usize].iter().filter(|(_, route)| route.stale);
-        let stale: Vec<_> =
-            said.map(|((key, place), route)| (*key, *place, route.opinion.metric)).collect();
-        for (key, place, _) in &stale {
-            self.withdraw_metric(source, *key, *place);
+        let stale: Vec<_> = said.map(|(place, route)| (*place, route.opinion.metric)).collect();
+        for (place, _) in &stale {
+            self.withdraw_metric(source, place.key(), place.metric());
         }
-        stale.into_iter().map(|(key, _, metric)| (key, metric)).collect()
+        stale.into_iter().map(|(place, metric)| (place.key(), metric)).collect()
     }
 
     /// How many routes a source has, and how many of them are stale.
@@ -212,22 +213,25 @@ impl Rib {
 
     /// What a source says of a prefix, the lowest metric first.
     pub fn of(&self, source: Source, key: &Key) -> impl Iterator<Item = &Route> {
-        self.said[source as usize].range((*key, 0)..=(*key, u32::MAX)).map(|(_, route)| route)
+        self.said[source as usize].range(Place::all(key)).map(|(_, route)| route)
     }
 
     /// What a source says of a prefix with this metric.
     pub fn with_metric(&self, source: Source, key: &Key, metric: u32) -> Option<&Route> {
-        self.said[source as usize].get(&(*key, metric))
+        self.said[source as usize].get(&Place::new(key, metric))
     }
 
-    /// What a source says of a prefix, with the lowest metric.
-    fn first_of(&self, source: Source, key: &Key) -> Option<&Route> {
+    /// What a source says of a prefix, with the lowest metric, of which this is the place.
+    fn first_of(&self, source: Source, lowest: Place) -> Option<&Route> {
         let said = &self.said[source as usize];
         match source {
             _ if said.is_empty() => None,
-            Source::Kernel => self.of(source, key).next(),
+            Source::Kernel => {
+                let (place, route) = said.range(lowest..).next()?;
+                place.is_of(lowest).then_some(route)
+            }
             // The others have one opinion: that is found quicker.
-            _ => said.get(&(*key, ONLY)),
+            _ => said.get(&lowest),
         }
     }
 
@@ -235,9 +239,10 @@ impl Rib {
     /// its routes is followed so, whoever made them); between sources distance, metric, and the
     /// order of [`Source`].
     pub fn best(&self, key: &Key) -> Option<(Source, &Route)> {
+        let lowest = Place::new(key, ONLY);
         Source::ALL
             .into_iter()
-            .filter_map(|source| Some((source, self.first_of(source, key)?)))
+            .filter_map(|source| Some((source, self.first_of(source, lowest)?)))
             .min_by_key(|(source, route)| (route.opinion.distance, route.opinion.metric, *source))
     }
 
@@ -274,10 +279,11 @@ impl Rib {
     /// as often.
     pub fn beneath(&self, key: Key) -> impl Iterator<Item = Key> {
         let last = IpNet::from(key.prefix.broadcast());
-        let range = (key, 0)..=(Key { table: key.table, prefix: last }, u32::MAX);
+        let last = Place::new(&Key { table: key.table, prefix: last }, u32::MAX);
+        let range = Place::new(&key, 0)..=last;
         self.said
             .iter()
-            .flat_map(move |said| said.range(range.clone()).map(|((key, _), _)| *key))
+            .flat_map(move |said| said.range(range.clone()).map(|(place, _)| place.key()))
             .filter(move |other| other.prefix.prefix_len() > key.prefix.prefix_len())
     }
 
@@ -288,21 +294,21 @@ impl Rib {
 
     /// The same of the prefixes that come behind one.
     pub fn behind(&self, key: Option<Key>) -> impl Iterator<Item = (Key, Vec<(Source, &Route)>)> {
-        let begin = key.map_or(Bound::Unbounded, |key| Bound::Excluded((key, u32::MAX)));
+        let begin = key.map_or(Bound::Unbounded, |key| Bound::Excluded(Place::new(&key, u32::MAX)));
         let range = (begin, Bound::Unbounded);
         let mut sources: Vec<_> = Source::ALL
             .into_iter()
             .map(|source| (source, self.said[source as usize].range(range).peekable()))
             .collect();
         std::iter::from_fn(move || {
-            let next = |routes: &mut std::iter::Peekable<
-                btree_map::Range<'_, (Key, u32), Route>,
-            >| { routes.peek().map(|((key, _), _)| *key) };
+            let next = |routes: &mut std::iter::Peekable<btree_map::Range<'_, Place, Route>>| {
+                routes.peek().map(|(place, _)| place.key())
+            };
             let key = sources.iter_mut().filter_map(|(_, routes)| next(routes)).min()?;
             let mut opinions = Vec::new();
             for (source, routes) in &mut sources {
                 let mut place = 0;
-                while let Some((_, route)) = routes.next_if(|((other, _), _)| *other == key) {
+                while let Some((_, route)) = routes.next_if(|(other, _)| other.key() == key) {
                     opinions.push((place, *source, route));
                     place += 1;
                 }
@@ -329,7 +335,8 @@ impl Rib {
     /// The prefixes whose best route may have changed since the last call, in order.
     pub fn take_dirty(&mut self) -> Vec<Key> {
         let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.sort_unstable();
+        // Mostly, they come in order.
+        dirty.sort();
         dirty.dedup();
         dirty
     }

@@ -24,11 +24,12 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use sidewinder_config::{BgpLsSource, BgpSession, Config};
 use sidewinder_linkstate::bgp::session::{self, News};
 use sidewinder_linkstate::reason::Tally;
-use sidewinder_linkstate::spf::FirstHop;
+use sidewinder_linkstate::spf::{FirstHop, Route};
 use sidewinder_linkstate::ted::{Changes, Event, Nlri, Ted};
 use sidewinder_linkstate::via;
 
@@ -65,9 +66,9 @@ pub struct LinkState {
     sids: Sids,
     load: Load,
     /// Hops of routes that are on no interface of ours, by prefix.
-    lost: HashSet<IpNet>,
+    lost: HashSet<IpNet, RandomState>,
     /// Prefixes whose next hops are on no interface of ours: other routes may lead to these.
-    elsewhere: HashSet<IpNet>,
+    elsewhere: HashSet<IpNet, RandomState>,
     /// Sessions whose end was taken notice of.
     #[cfg(test)]
     ended: u64,
@@ -260,9 +261,10 @@ impl LinkState {
         self.due = None;
         let changes = self.ted.take_changes();
         let all = std::mem::take(&mut self.all);
-        let mut prefixes = self.trees.follow(&self.ted, &self.own, &changes);
+        let mut routes = self.trees.follow(&self.ted, &self.own, &changes);
+        let route_of = |prefix: IpNet, trees: &Trees| (prefix, trees.route(&prefix).cloned());
         if all {
-            prefixes.extend(self.trees.prefixes().copied());
+            routes.extend(self.trees.prefixes().map(|prefix| route_of(*prefix, &self.trees)));
         }
         let own_changed = |node| self.trees.own.contains(node);
         let sids_changed = all
@@ -271,7 +273,8 @@ impl LinkState {
             || changes.links.iter().any(|(from, to)| own_changed(from) || own_changed(to))
             || changes.sids.len() + changes.nodes.len() > 0 && self.trees.own.is_empty();
         if sids_changed {
-            prefixes.extend(self.apply_sids(control, began));
+            let gone = self.apply_sids(control, began);
+            routes.extend(gone.into_iter().map(|prefix| route_of(prefix, &self.trees)));
         }
         if all {
             // What is not said again below is said no longer.
@@ -281,11 +284,11 @@ impl LinkState {
             }
         }
         // Neighbors in the RIB are neighbors in memory.
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        let mut known = Known::new();
-        for prefix in prefixes {
-            self.apply_route(control, prefix, began, &mut known);
+        routes.sort_by_key(|(prefix, _)| *prefix);
+        routes.dedup_by_key(|(prefix, _)| *prefix);
+        let mut known = Known::default();
+        for (prefix, route) in routes {
+            self.apply_route(control, prefix, route.as_ref(), began, &mut known);
         }
         if all {
             control.rib.sweep_stale(Source::LinkState);
@@ -326,17 +329,18 @@ impl LinkState {
         &mut self,
         control: &mut Control,
         prefix: IpNet,
+        route: Option<&Route>,
         now: Instant,
         known: &mut Known,
     ) {
+        // Mostly, these are empty.
+        for some in [&mut self.lost, &mut self.elsewhere] {
+            let _ = !some.is_empty() && some.remove(&prefix);
+        }
         if self.is_sid(&prefix) {
-            self.lost.remove(&prefix);
-            self.elsewhere.remove(&prefix);
             return;
         }
-        self.lost.remove(&prefix);
-        self.elsewhere.remove(&prefix);
-        let Some(route) = self.trees.route(&prefix) else {
+        let Some(route) = route else {
             control.rib.withdraw(Source::LinkState, key(prefix));
             return;
         };
@@ -427,7 +431,7 @@ impl LinkState {
 }
 
 /// Next hops by the first hops of routes, which many share, and whether they are for IPv4.
-type Known = HashMap<(*const FirstHop, bool), Arc<[Hop]>>;
+type Known = HashMap<(*const FirstHop, bool), Arc<[Hop]>, RandomState>;
 
 fn key(prefix: IpNet) -> Key {
     Key { table: Key::MAIN, prefix }

@@ -94,9 +94,14 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    /// Follows what has changed in the topology. Says to which prefixes there may be other routes;
-    /// one may come more than once.
-    pub(super) fn follow(&mut self, ted: &Ted, own: &Own, changes: &Changes) -> Vec<IpNet> {
+    /// Follows what has changed in the topology. Says to which prefixes there may be other routes,
+    /// and which; one may come more than once.
+    pub(super) fn follow(
+        &mut self,
+        ted: &Ted,
+        own: &Own,
+        changes: &Changes,
+    ) -> Vec<(IpNet, Option<Route>)> {
         // Of many thousand nodes.
         if *own != self.known || !changes.nodes.is_empty() {
             self.own = own.nodes(ted);
@@ -127,20 +132,28 @@ impl Trees {
                         Run::Incremental => self.runs.incremental += 1,
                         Run::Nothing => self.runs.nothing += 1,
                     }
-                    changed.extend(update.routes.into_iter().map(|(prefix, _)| prefix));
+                    changed.extend(update.routes);
                     self.trees.push(tree);
                 }
                 None => {
                     self.runs.full += 1;
                     let spf = Spf::new(ted, key.clone(), topology);
-                    changed.extend(spf.routes().map(|(prefix, _)| *prefix));
+                    let routes = spf.routes();
+                    changed.extend(routes.map(|(prefix, route)| (*prefix, Some(route.clone()))));
                     self.trees.push(Tree { key, topology, family, spf });
                 }
             }
         }
+        let alone = old.is_empty() && matches!(self.trees[..], [Tree { family: Family::Both, .. }]);
         // We are no longer there.
         for tree in old {
-            changed.extend(tree.spf.routes().map(|(prefix, _)| *prefix));
+            changed.extend(tree.spf.routes().map(|(prefix, _)| (*prefix, None)));
+        }
+        // What one of several trees says need not be what counts.
+        if !alone {
+            for (prefix, route) in &mut changed {
+                *route = self.route(prefix).cloned();
+            }
         }
         changed
     }
