@@ -17,11 +17,18 @@
 //! `linux_beside_linux`: the bench itself. With Linux on both sides there is no difference at all,
 //! for any behavior.
 //!
-//! `ipv6`, `end`, `end_psp`, `end_x`, `end_t`, `un`, `ua`, `un_and_ua`, `end_b6_encaps`, `end_dx6`, `end_dx4`, `end_dt6`, `h_encaps_…`,
-//! `h_encaps_red_…`: one behavior each, as far as Linux has it. (It has no USP and no USD, PSP only
-//! for End, and End.DT4 and End.DT46 only with a VRF device.) Whatever Linux does, Sidewinder's side
-//! of an intended difference must be what a model written from the RFCs (`src/differential/rfc.rs`)
-//! says, byte for byte; and at the end its counters add up.
+//! `ipv6`, `end…`, `un`, `ua`, `un_and_ua`, `h_encaps_…`, `h_insert_…`: one behavior each, as far as Linux has it.
+//! (It has no USP and no USD, PSP only for End, and End.DT4 and End.DT46 only with a VRF device, which many
+//! kernels are built without.) Whatever Linux does, Sidewinder's side of an intended difference must be
+//! what a model written from the RFCs (`src/differential/rfc.rs`) says, byte for byte; and at the end its
+//! counters add up.
+//!
+//! `end_dx2`, `h_encaps_l2_…`: frames as cargo. Linux has a route lead into `l2encap`, Sidewinder an
+//! interface: packets for that route are frames for both, and the same bytes come out. C-057, C-083, C-087.
+//!
+//! `h_encaps_hmac_…`, `end_hmac_…`: headends that sign, and End that asks nothing of an HMAC, that it is
+//! right if there is one, or that there is one (`seg6_require_hmac` -1, 0, 1): right ones, and such with a
+//! bit changed, cut off, of another length, key, place or number. C-120, C-122, C-124.
 //!
 //! `replay`: sends the packet of a case file, alone. `SIDEWINDER_CASE=FILE cargo test -p
 //! sidewinder-tests --test differential replay -- --nocapture`.
