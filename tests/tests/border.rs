@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sidewinder_tests::lab::star::{self, LINKS, ROUTER_MACS, WORLD_MACS};
-use sidewinder_tests::lab::{Sidewinder as Daemon, Wire, linux, serial};
+use sidewinder_tests::lab::{Sidewinder as Daemon, Wire, serial};
 use sidewinder_tests::needs;
 use sidewinder_tests::outcome::Outcome;
 use sidewinder_tests::packet::build::{self, Ipv6, Layer, Srh};
@@ -72,11 +72,8 @@ type Story = (usize, &'static str, &'static [&'static str], Result<usize, &'stat
 fn sids_are_not_reached_from_outside() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
     let _turn = serial();
-    let lab = star::nodes()?;
+    let lab = star::forwarding()?;
     let router = lab.node("router");
-    linux::forwarding(router)?;
-    star::wire(&lab)?;
-    router.ip_batch(star::neighbors())?;
     let interfaces =
         star::toml().replace("name = \"in0\"\n", "name = \"in0\"\ndomain = \"external\"\n");
     let daemon = Daemon::start(router, &format!("{TOML}{interfaces}"))?;

@@ -17,11 +17,18 @@
 //! `linux_beside_linux`: the bench itself. With Linux on both sides there is no difference at all,
 //! for any behavior.
 //!
-//! `ipv6`, `end`, `end_psp`, `end_x`, `end_t`, `un`, `ua`, `un_and_ua`, `end_b6_encaps`, `end_dx6`, `end_dx4`, `end_dt6`, `h_encaps_…`,
-//! `h_encaps_red_…`: one behavior each, as far as Linux has it. (It has no USP and no USD, PSP only
-//! for End, and End.DT4 and End.DT46 only with a VRF device.) Whatever Linux does, Sidewinder's side
-//! of an intended difference must be what a model written from the RFCs (`src/differential/rfc.rs`)
-//! says, byte for byte; and at the end its counters add up.
+//! `ipv6`, `end…`, `un`, `ua`, `un_and_ua`, `h_encaps_…`, `h_insert_…`: one behavior each, as far as Linux has it.
+//! (It has no USP and no USD, PSP only for End, and End.DT4 and End.DT46 only with a VRF device, which many
+//! kernels are built without.) Whatever Linux does, Sidewinder's side of an intended difference must be
+//! what a model written from the RFCs (`src/differential/rfc.rs`) says, byte for byte; and at the end its
+//! counters add up.
+//!
+//! `end_dx2`, `h_encaps_l2_…`: frames as cargo. Linux has a route lead into `l2encap`, Sidewinder an
+//! interface: packets for that route are frames for both, and the same bytes come out. C-057, C-083, C-087.
+//!
+//! `h_encaps_hmac_…`, `end_hmac_…`: headends that sign, and End that asks nothing of an HMAC, that it is
+//! right if there is one, or that there is one (`seg6_require_hmac` -1, 0, 1): right ones, and such with a
+//! bit changed, cut off, of another length, key, place or number. C-120, C-122, C-124.
 //!
 //! `replay`: sends the packet of a case file, alone. `SIDEWINDER_CASE=FILE cargo test -p
 //! sidewinder-tests --test differential replay -- --nocapture`.
@@ -29,7 +36,7 @@
 use std::env;
 use std::path::Path;
 
-use sidewinder_tests::differential::subject::Subject;
+use sidewinder_tests::differential::subject::{Demand, Subject};
 use sidewinder_tests::differential::{Bench, Verdict, report};
 use sidewinder_tests::lab::serial;
 use sidewinder_tests::needs;
@@ -45,7 +52,7 @@ const SEED: u64 = 1;
 
 #[test]
 fn linux_beside_linux() -> Outcome {
-    needs!(Root, LinuxSeg6, Tool("ethtool"));
+    needs!(Root, LinuxSeg6, Tool("ethtool"), Tool("setsid"));
     let _turn = serial();
     for subject in Subject::ALL {
         let report = Bench::of_linux(subject)?.run(seed(), FEW)?;
@@ -62,7 +69,7 @@ macro_rules! compare {
     ($($name:ident $subject:expr;)+) => {$(
         #[test]
         fn $name() -> Outcome {
-            needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"));
+            needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"), Tool("setsid"));
             let _turn = serial();
             compare($subject)
         }
@@ -82,12 +89,24 @@ compare! {
     end_dx6 Subject::EndDx6;
     end_dx4 Subject::EndDx4;
     end_dt6 Subject::EndDt6;
+    end_dx2 Subject::EndDx2;
+    end_hmac_ignore Subject::EndHmac(Demand::Ignore);
+    end_hmac_verify_if_present Subject::EndHmac(Demand::IfPresent);
+    end_hmac_require Subject::EndHmac(Demand::Require);
     h_encaps_1 Subject::Encaps(1);
     h_encaps_2 Subject::Encaps(2);
     h_encaps_3 Subject::Encaps(3);
     h_encaps_red_1 Subject::EncapsRed(1);
     h_encaps_red_2 Subject::EncapsRed(2);
     h_encaps_red_3 Subject::EncapsRed(3);
+    h_encaps_hmac_1 Subject::EncapsHmac(1);
+    h_encaps_hmac_3 Subject::EncapsHmac(3);
+    h_encaps_red_hmac_1 Subject::EncapsRedHmac(1);
+    h_encaps_red_hmac_3 Subject::EncapsRedHmac(3);
+    h_encaps_l2_1 Subject::EncapsL2(1);
+    h_encaps_l2_3 Subject::EncapsL2(3);
+    h_encaps_l2_red_1 Subject::EncapsL2Red(1);
+    h_encaps_l2_red_3 Subject::EncapsL2Red(3);
     h_insert_1 Subject::Insert(1);
     h_insert_3 Subject::Insert(3);
 }
@@ -95,7 +114,7 @@ compare! {
 #[test]
 fn replay() -> Outcome {
     let Some(file) = env::var_os("SIDEWINDER_CASE") else { return Ok(()) };
-    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"));
+    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"), Tool("setsid"));
     let _turn = serial();
     let (subject, case) = report::load(Path::new(&file))?;
     let judged = Bench::new(subject)?.alone(case)?;

@@ -15,7 +15,7 @@
 use std::time::{Duration, Instant};
 
 use sidewinder_tests::lab::star::{self, LINKS, ROUTER_MACS, WORLD_MACS};
-use sidewinder_tests::lab::{Sidewinder as Daemon, Wire, linux, serial};
+use sidewinder_tests::lab::{Sidewinder as Daemon, Wire, serial};
 use sidewinder_tests::needs;
 use sidewinder_tests::outcome::Outcome;
 use sidewinder_tests::packet::{ETHERNET, IPV6, mac};
@@ -51,11 +51,8 @@ interface = "out0"
 fn frames_go_in_and_come_out() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
     let _turn = serial();
-    let lab = star::nodes()?;
+    let lab = star::forwarding()?;
     let router = lab.node("router");
-    linux::forwarding(router)?;
-    star::wire(&lab)?;
-    router.ip_batch(star::neighbors())?;
     let interfaces =
         star::toml().replace("name = \"in0\"\n", "name = \"in0\"\npolicy = \"wire\"\n");
     let _daemon = Daemon::start(router, &format!("{TOML}{interfaces}"))?;

@@ -319,10 +319,8 @@ fn recorded() -> Vec<Vec<u8>> {
 fn a_session_becomes_routes() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
     let _turn = serial();
-    let lab = star::nodes()?;
+    let lab = star::forwarding()?;
     let router = lab.node("router");
-    linux::forwarding(router)?;
-    star::wire(&lab)?;
     // The links of the recorded r1: to r2 and to r3.
     router.ip("addr add fc00:12::1/64 dev out0 nodad")?;
     router.ip("addr add fc00:13::1/64 dev out1 nodad")?;
@@ -374,11 +372,8 @@ const RATE: u32 = 10_000;
 fn a_storm_of_news_hurts_no_packet() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
     let _turn = serial();
-    let lab = star::nodes()?;
+    let lab = star::forwarding()?;
     let router = lab.node("router");
-    linux::forwarding(router)?;
-    star::wire(&lab)?;
-    router.ip_batch(star::neighbors())?;
     // We are the first of a hundred routers, with two links: to the second, and to the third.
     let mut plan = Plan::provider(100, 300, 5);
     plan.links.retain(|(a, b, _)| *a != 0 && *b != 0);

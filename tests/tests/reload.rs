@@ -93,12 +93,9 @@ fn linux_stands_still() -> Outcome {
 fn ten_thousand_changes() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
     let _turn = serial();
-    let lab = star::nodes()?;
+    let lab = star::forwarding()?;
     let router = lab.node("router");
-    linux::forwarding(router)?;
-    star::wire(&lab)?;
     router.ip("addr add fc00:0:1::1/128 dev lo nodad")?;
-    router.ip_batch(star::neighbors())?;
     let daemon = Daemon::start(router, &toml(Variant::A))?;
     let (load, longest) = Load::run(lab.node("world"), RATE, frame, || {
         thread::sleep(Duration::from_millis(200));

@@ -17,7 +17,6 @@ use sidewinder_linkstate::bgp::{Open, keepalive};
 use sidewinder_linkstate::bgp_ls::encode;
 use sidewinder_linkstate::generate::{self, Plan};
 use sidewinder_linkstate::ted::Event;
-use sidewinder_tests::lab::linux;
 use sidewinder_tests::lab::load::Load;
 use sidewinder_tests::lab::star::{self, ROUTER_MACS, WORLD_MACS};
 use sidewinder_tests::lab::{Sidewinder as Daemon, serial};
@@ -71,11 +70,8 @@ fn until(daemon: &Daemon, name: &str, is: impl Fn(&Value) -> bool) -> Result<Dur
 fn what_changes_hurts_no_other() -> Outcome {
     needs!(Root, AfXdp, Sidewinder, Tool("ethtool"));
     let _turn = serial();
-    let lab = star::nodes()?;
+    let lab = star::forwarding()?;
     let router = lab.node("router");
-    linux::forwarding(router)?;
-    star::wire(&lab)?;
-    router.ip_batch(star::neighbors())?;
     // We are the first router, with two links: to the second, and to the third.
     let mut plan = Plan::provider(NODES, LINKS, 5);
     plan.links.retain(|(a, b, _)| *a != 0 && *b != 0);

@@ -11,6 +11,8 @@ pub struct Chain {
     pub srh: Option<usize>,
     /// The byte that announces that SRH.
     pub announced: usize,
+    /// The first SRH without segments left.
+    pub spent: Option<usize>,
     /// What follows the last extension header, if there is no such SRH.
     pub upper: u8,
     /// Where that is.
@@ -30,7 +32,8 @@ pub enum Broken {
 
 /// Reads the chain of a packet that is cut to its payload length: C-001, C-003, C-008.
 pub fn read(packet: &[u8]) -> Result<Chain, Broken> {
-    let mut chain = Chain { srh: None, announced: 0, upper: 0, upper_at: 0, fragment: false };
+    let mut chain =
+        Chain { srh: None, announced: 0, spent: None, upper: 0, upper_at: 0, fragment: false };
     let (mut announced, mut at) = (6, IPV6);
     loop {
         let kind = *packet.get(announced).ok_or(Broken::Cut)?;
@@ -41,6 +44,9 @@ pub fn read(packet: &[u8]) -> Result<Chain, Broken> {
                 let (length, routing_type, left) = (field(1)?, field(2)?, field(3)?);
                 let length = (usize::from(length) + 1) * 8;
                 match (routing_type, left) {
+                    (SEGMENT_ROUTING, 0) => {
+                        chain.spent.get_or_insert(at);
+                    }
                     (_, 0) => {}
                     (SEGMENT_ROUTING, _) if at + length > packet.len() => return Err(Broken::Cut),
                     (SEGMENT_ROUTING, _) => {

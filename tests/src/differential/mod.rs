@@ -9,7 +9,7 @@ pub mod subject;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::generator::{self, Case};
 use crate::packet::tag;
@@ -103,8 +103,7 @@ impl Bench {
     }
 
     fn single(&mut self, case: Case, quiet: Duration) -> Result<Judged> {
-        let linux = self.linux.observe_alone(&case, quiet)?;
-        let other = self.other.observe_alone(&case, quiet)?;
+        let (linux, other) = self.both(|side| side.observe_alone(&case, quiet))?;
         Ok(self.judge(case, linux, other))
     }
 
@@ -113,7 +112,7 @@ impl Bench {
         let (tagged, bare): (Vec<Case>, Vec<Case>) =
             cases.into_iter().partition(|case| tag::find(&case.frame) == Some(case.id));
         let mut judged = Vec::new();
-        let outputs = (self.linux.observe(&tagged)?, self.other.observe(&tagged)?);
+        let outputs = self.both(|side| side.observe(&tagged))?;
         if let (Some(linux), Some(other)) = outputs {
             for ((case, linux), other) in tagged.into_iter().zip(linux).zip(other) {
                 judged.push(self.judge(case, linux, other));
@@ -134,6 +133,18 @@ impl Bench {
                 _ => Ok(judged),
             })
             .collect()
+    }
+
+    /// Looks at both routers at the same time: mostly it is waited for nothing to come.
+    fn both<T: Send>(&mut self, look: impl Fn(&mut Side) -> Result<T> + Sync) -> Result<(T, T)> {
+        let Self { linux, other, .. } = self;
+        let (linux, other) = std::thread::scope(|scope| {
+            let linux = scope.spawn(|| look(linux));
+            let other = look(other);
+            (linux.join(), other)
+        });
+        let linux = linux.map_err(|_| anyhow!("looking at Linux panicked"))?;
+        Ok((linux?, other?))
     }
 
     fn judge(&self, case: Case, linux: Vec<Output>, other: Vec<Output>) -> Judged {

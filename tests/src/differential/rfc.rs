@@ -1,13 +1,16 @@
 //! What the RFCs ask a router to do with a packet, written from their text and not from either of
 //! the two routers. Where they leave a choice, this is Sidewinder's documented one.
 
+mod headend;
+mod hmac;
+
 use std::net::Ipv6Addr;
 
 use super::chain::{self, Broken};
-use super::side::Output;
+use super::side::{self, Output};
 use super::subject::{Family, Hop, ROUTER, Subject};
 use crate::lab::star::{ROUTER_MACS, WORLD_MACS};
-use crate::packet::build::{Ipv6, Layer, Srh, packet};
+use crate::packet::build::{Ipv6, Layer, packet};
 use crate::packet::{ETHERNET, IPV6, checksum, mac, next};
 
 /// Look-ups that a packet may need here before it is taken for one that runs in circles.
@@ -28,6 +31,12 @@ pub enum Why {
     HopLimit,
     /// Segments Left or Last Entry do not fit the SRH: Parameter Problem, code 0.
     SegmentsLeft,
+    /// The HMAC TLV is not right: Parameter Problem, code 0.
+    HmacInvalid,
+    /// There is no HMAC TLV.
+    HmacMissing,
+    /// A TLV runs over the end of its SRH: Parameter Problem, code 0.
+    Tlv,
     /// A routing header that is not known has segments left: Parameter Problem, code 0.
     RoutingType,
     /// The SID does not take the upper layer: Parameter Problem, code 4.
@@ -74,22 +83,29 @@ pub fn fate(subject: Subject, input: &[u8]) -> Fate {
         popped: (0, 0),
         answering: None,
         changed: false,
+        is_frame: false,
     };
     let (link, why) = match input.get(..ETHERNET) {
+        Some(_) if subject.takes_frames() => {
+            way.encapsulate_frame(input);
+            way.go()
+        }
         Some(header) if header[..6] == mac(ROUTER_MACS[0]) && header[12..] == [0x86, 0xdd] => {
             way.enter().map_or_else(|why| (None, why), |()| way.go())
         }
         _ => (None, Why::NoPacket),
     };
-    let outputs = link.map(|link| {
-        let kind: [u8; 2] = if way.packet[0] >> 4 == 6 { [0x86, 0xdd] } else { [8, 0] };
-        let mut frame = [mac(WORLD_MACS[link]), mac(ROUTER_MACS[link])].concat();
-        frame.extend(kind);
-        frame.extend(&way.packet);
-        Output { link, frame }
+    let output = link.and_then(|link| {
+        let packet = std::mem::take(&mut way.packet);
+        if way.is_frame {
+            return Some(Output { link, frame: side::seen(packet)? });
+        }
+        let kind: [u8; 2] = if packet[0] >> 4 == 6 { [0x86, 0xdd] } else { [8, 0] };
+        let addresses = [mac(WORLD_MACS[link]), mac(ROUTER_MACS[link])].concat();
+        Some(Output { link, frame: [&addresses, &kind[..], &packet].concat() })
     });
     let why = way.answering.unwrap_or(why);
-    Fate { outputs: outputs.into_iter().collect(), why, changed: way.changed }
+    Fate { outputs: output.into_iter().collect(), why, changed: way.changed }
 }
 
 /// A packet on its way through the router.
@@ -110,6 +126,8 @@ struct Way {
     /// Why it has become an answer, if it has.
     answering: Option<Why>,
     changed: bool,
+    /// Whether what is left is an Ethernet frame, and no packet.
+    is_frame: bool,
 }
 
 /// What is to be done after one step.
@@ -118,13 +136,15 @@ enum Step {
     LookUp,
     /// Send it to this link's neighbour.
     Send(usize),
+    /// Send the frame by this link as it is.
+    Transmit(usize),
     /// The end, without an answer.
     End(Why),
     /// The end, and an error to the source: type, code, value.
     Refuse(Why, u8, u8, u32),
 }
 
-use Step::{End, LookUp, Refuse, Send};
+use Step::{End, LookUp, Refuse, Send, Transmit};
 
 const NO_ROUTE: Step = Refuse(Why::NoRoute, 1, 0, 0);
 const TIME_EXCEEDED: Step = Refuse(Why::HopLimit, 3, 0, 0);
@@ -170,6 +190,7 @@ impl Way {
                     Ok(()) => return (Some(link), Why::Forwarded),
                     Err(step) => step,
                 },
+                Transmit(link) => return self.transmit(link),
                 End(why) => return (None, why),
                 Refuse(why, kind, code, value) => {
                     if self.answering.is_some() || !self.refuse(kind, code, value) {
@@ -195,8 +216,7 @@ impl Way {
             Some(Hop::Policy) => self.encapsulate(),
             Some(Hop::Sid) if self.argument() != 0 => self.next_csid(),
             Some(Hop::Sid) => match chain::read(&self.packet) {
-                Ok(chain) if self.subject.family() == Family::Endpoint => self.endpoint(chain),
-                Ok(chain) => self.decapsulate(chain),
+                Ok(chain) => self.local(chain),
                 Err(broken) => refuse_broken(broken),
             },
             // The kernel is the first to see what is for the host, but for what may have a routing
@@ -215,6 +235,15 @@ impl Way {
                 Ok(_) => End(Why::Host),
                 Err(broken) => refuse_broken(broken),
             },
+        }
+    }
+
+    /// What the subject's SID does.
+    fn local(&mut self, chain: chain::Chain) -> Step {
+        match self.verify(chain) {
+            Some(refused) => refused,
+            None if self.subject.family() == Family::Endpoint => self.endpoint(chain),
+            None => self.decapsulate(chain),
         }
     }
 
@@ -275,13 +304,14 @@ impl Way {
         }
     }
 
-    /// RFC 8986, 4.4 to 4.6: C-034 to C-036, C-052 to C-054.
+    /// RFC 8986, 4.4 to 4.6 and 4.9: C-034 to C-036, C-052 to C-054, C-057.
     fn decapsulate(&mut self, chain: chain::Chain) -> Step {
         if let Some(at) = chain.srh {
             return Refuse(Why::SegmentsLeft, 4, 0, value(at + 3));
         }
         let (protocol, version) = match self.subject {
             Subject::EndDx4 => (next::IPV4, 4),
+            Subject::EndDx2 => (next::ETHERNET, 0),
             _ => (next::IPV6, 6),
         };
         if chain.upper != protocol || chain.fragment {
@@ -289,6 +319,10 @@ impl Way {
         }
         self.packet.drain(..chain.upper_at);
         (self.changed, self.spent) = (true, false);
+        if protocol == next::ETHERNET {
+            self.is_frame = true;
+            return Transmit(2);
+        }
         if self.packet.first().is_none_or(|byte| byte >> 4 != version) {
             return End(Why::NoPacket);
         }
@@ -332,58 +366,17 @@ impl Way {
         LookUp
     }
 
-    /// RFC 8986, 5.1 and 5.2: C-080, C-082, C-084.
-    fn encapsulate(&mut self) -> Step {
-        if !std::mem::replace(&mut self.spent, true) {
-            if self.packet[7] <= 1 {
-                return TIME_EXCEEDED;
-            }
-            self.packet[7] -= 1;
-        }
-        self.changed = true;
-        let way: Vec<Ipv6Addr> =
-            self.subject.segments().iter().map(|segment| address(segment)).collect();
-        let class = self.packet[0] << 4 | self.packet[1] >> 4;
-        let label = u32::from_be_bytes([0, self.packet[1] & 0xf, self.packet[2], self.packet[3]]);
-        let header = Ipv6 { class, label, hops: HOPS, ..Ipv6::new(address(ROUTER), way[0]) };
-        let mut layers = vec![Layer::Ipv6(header)];
-        let mut srh = Srh::starting(&way);
-        if let Subject::EncapsRed(_) = self.subject {
-            srh.list.pop();
-        }
-        if !srh.list.is_empty() {
-            layers.push(Layer::Srh(srh));
-        }
-        let inner = std::mem::take(&mut self.packet);
-        let length = inner.len();
-        layers.push(Layer::Raw(next::IPV6, inner));
-        self.packet = packet(&layers);
-        self.pushed += self.packet.len() - length;
-        LookUp
-    }
-
-    /// draft-filsfils-spring-srv6-net-pgm-insertion, 4.1; RFC 8200, 4.1: hop-by-hop options stay in
-    /// front.
-    fn insert(&mut self) -> Step {
-        let (announced, at) = match (self.packet[6], self.packet.get(IPV6 + 1)) {
-            (next::HOP_BY_HOP, None) => return End(Why::NoPacket),
-            (next::HOP_BY_HOP, Some(length)) => (IPV6, IPV6 + 8 * (usize::from(*length) + 1)),
-            _ => (6, IPV6),
+    /// RFC 8986, 4.9, S03, of what is a frame and fits: C-057, C-100.
+    fn transmit(&mut self, link: usize) -> (Option<usize>, Why) {
+        let tag = match self.packet.get(12..ETHERNET) {
+            None => return (None, Why::NoPacket),
+            Some([0x81, 0] | [0x88, 0xa8]) => 4,
+            Some(_) => 0,
         };
-        if at > self.packet.len() {
-            return End(Why::NoPacket);
+        if self.packet.len() > ETHERNET + tag + MTU {
+            return (None, Why::TooBig);
         }
-        self.changed = true;
-        let mut way: Vec<Ipv6Addr> =
-            self.subject.segments().iter().map(|segment| address(segment)).collect();
-        way.push(self.destination());
-        let srh = Srh::starting(&way).bytes(self.packet[announced]);
-        self.pushed += srh.len();
-        self.packet[announced] = next::ROUTING;
-        self.packet[24..40].copy_from_slice(&way[0].octets());
-        self.packet.splice(at..at, srh);
-        self.set_length();
-        LookUp
+        (Some(link), Why::Forwarded)
     }
 
     /// RFC 8200, 3, and RFC 4443, 3.2 and 3.3: C-063, C-100, C-160.
@@ -412,7 +405,8 @@ impl Way {
     /// Becomes the error about what was received, unless RFC 4443, 2.4 (e) forbids it: C-041 to
     /// C-044.
     fn refuse(&mut self, kind: u8, code: u8, parameter: u32) -> bool {
-        if self.received[0] >> 4 != 6 {
+        // Of a frame nobody is to be told (RFC 8986, 5.3).
+        if self.received.first().is_none_or(|byte| byte >> 4 != 6) {
             return false;
         }
         let source = address_at(&self.received, 8);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::subject::{self, HOST, ROUTER, SOURCES, Subject};
-use crate::generator::Case;
+use crate::generator::{CARGO_SOURCE, Case};
 use crate::lab::linux::{self, OuterLabel};
 use crate::lab::star::{self, LINKS, ROUTER_MACS, WORLD_MACS};
 use crate::lab::{Lab, Netns, Sidewinder, Wire};
@@ -34,8 +34,9 @@ pub struct Output {
     pub frame: Vec<u8>,
 }
 
-/// The other ends of a router's three links, wherever the router is.
-pub trait Ends: Debug {
+/// The other ends of a router's three links, wherever the router is. Both routers of a bench are
+/// looked at at the same time.
+pub trait Ends: Debug + Send {
     /// Sends a frame on the link of this number in [`LINKS`].
     fn put(&self, link: usize, frame: &[u8]) -> Result<()>;
 
@@ -44,7 +45,7 @@ pub trait Ends: Debug {
     fn take(&self, deadline: Instant) -> Result<Option<(usize, Vec<u8>)>>;
 }
 
-impl<T: Ends> Ends for std::sync::Arc<T> {
+impl<T: Ends + Sync> Ends for std::sync::Arc<T> {
     fn put(&self, link: usize, frame: &[u8]) -> Result<()> {
         (**self).put(link, frame)
     }
@@ -84,7 +85,7 @@ pub struct Side {
 impl Side {
     /// The kernel as the router.
     pub fn linux(subject: Subject) -> Result<Self> {
-        Self::kernel(subject.linux(), |_| Ok(()))
+        Self::kernel(subject.linux(), |router| subject.tell_linux(router))
     }
 
     /// The kernel as the router, with routes of one's own, and what else it is to be told.
@@ -103,7 +104,9 @@ impl Side {
 
     /// Sidewinder as the router. The kernel beside it knows the same address and nothing of routes.
     pub fn sidewinder(subject: Subject) -> Result<Self> {
-        Self::configured(&format!("{}{}", subject::toml(), subject.toml()))
+        let secrets = subject.secrets();
+        let secrets: Vec<_> = secrets.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Self::with_secrets(&subject.configuration(), &secrets)
     }
 
     /// Sidewinder with a configuration of one's own.
@@ -210,9 +213,23 @@ fn barrier_frame(id: u32) -> Result<Vec<u8>> {
     Ok(build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers))
 }
 
+/// A frame as it is seen when it has come out, if it is: the kernel takes a VLAN tag off before a raw
+/// socket gets it, and drops what has a tag and nothing behind it.
+pub fn seen(mut frame: Vec<u8>) -> Option<Vec<u8>> {
+    if let Some([0x81, 0x00] | [0x88, 0xa8]) = frame.get(12..14) {
+        if frame.len() < 20 {
+            return None;
+        }
+        frame.drain(12..16);
+    }
+    Some(frame)
+}
+
 /// What a kernel says by itself: neighbour and listener discovery, ARP.
 fn is_chatter(frame: &[u8]) -> bool {
-    let multicast = frame.starts_with(&[0x33, 0x33]);
+    let multicast = frame.starts_with(&[0x33, 0x33]) && frame.get(12..14) == Some(&[0x86, 0xdd]);
     let arp = frame.get(12..14) == Some(&[0x08, 0x06]);
-    multicast && matches!(frame.get(20), Some(58 | 0)) || arp
+    // Frames that were cargo may look the same.
+    let is_cargo = frame.get(6..12) == Some(&mac(CARGO_SOURCE));
+    !is_cargo && (multicast && matches!(frame.get(20), Some(58 | 0)) || arp)
 }

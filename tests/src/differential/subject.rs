@@ -7,10 +7,15 @@
 //!                 +--------+ out1            and all of table 100
 //! ```
 
+mod words;
+
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use crate::lab::star::{self, LINKS, WORLD_MACS};
+use crate::lab::star::LINKS;
+
+use words::ROUTES;
+pub use words::{addresses, linux_routes, toml};
 
 /// Where test packets come from: half of an address, before the tag.
 pub const SOURCES: &str = "2001:db8:a::";
@@ -51,12 +56,46 @@ pub enum Subject {
     EndDx4,
     /// End.DT6 in the main table.
     EndDt6,
+    /// End.DX2 by out1.
+    EndDx2,
+    /// End, with something asked of the HMAC of its packets.
+    EndHmac(Demand),
     /// H.Encaps with so many segments.
     Encaps(usize),
     /// H.Encaps.Red with so many segments.
     EncapsRed(usize),
+    /// H.Encaps with so many segments, signed by an HMAC.
+    EncapsHmac(usize),
+    /// H.Encaps.Red with so many segments, signed by an HMAC.
+    EncapsRedHmac(usize),
+    /// H.Encaps.L2 with so many segments, of the frames of in0.
+    EncapsL2(usize),
+    /// H.Encaps.L2.Red with so many segments, of the frames of in0.
+    EncapsL2Red(usize),
     /// H.Insert with so many segments besides the destination.
     Insert(usize),
+}
+
+/// What a SID asks of the HMAC of its packets: the `seg6_require_hmac` of the kernel's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Nothing: -1.
+    Ignore,
+    /// That it is right if there is one: 0.
+    IfPresent,
+    /// That there is one, and it is right: 1.
+    Require,
+}
+
+impl Demand {
+    /// Its word in Sidewinder's configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::IfPresent => "verify-if-present",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// What a subject does with packets, as far as it matters for making good ones.
@@ -85,7 +124,7 @@ pub enum Hop {
 
 impl Subject {
     /// Every subject that Linux has too.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 32] = [
         Self::Forward,
         Self::End,
         Self::EndPsp,
@@ -98,12 +137,24 @@ impl Subject {
         Self::EndDx6,
         Self::EndDx4,
         Self::EndDt6,
+        Self::EndDx2,
+        Self::EndHmac(Demand::Ignore),
+        Self::EndHmac(Demand::IfPresent),
+        Self::EndHmac(Demand::Require),
         Self::Encaps(1),
         Self::Encaps(2),
         Self::Encaps(3),
         Self::EncapsRed(1),
         Self::EncapsRed(2),
         Self::EncapsRed(3),
+        Self::EncapsHmac(1),
+        Self::EncapsHmac(3),
+        Self::EncapsRedHmac(1),
+        Self::EncapsRedHmac(3),
+        Self::EncapsL2(1),
+        Self::EncapsL2(3),
+        Self::EncapsL2Red(1),
+        Self::EncapsL2Red(3),
         Self::Insert(1),
         Self::Insert(3),
     ];
@@ -116,12 +167,18 @@ impl Subject {
     /// What it does, roughly.
     pub fn family(self) -> Family {
         match self {
-            Self::Forward | Self::Encaps(_) | Self::EncapsRed(_) | Self::Insert(_) => {
-                Family::Transit
-            }
+            Self::Forward
+            | Self::Encaps(_)
+            | Self::EncapsRed(_)
+            | Self::EncapsHmac(_)
+            | Self::EncapsRedHmac(_)
+            | Self::EncapsL2(_)
+            | Self::EncapsL2Red(_)
+            | Self::Insert(_) => Family::Transit,
             Self::End | Self::EndPsp | Self::EndX | Self::EndT => Family::Endpoint,
             Self::UN | Self::UA | Self::UNUA | Self::EndB6Encaps => Family::Endpoint,
-            Self::EndDx6 | Self::EndDx4 | Self::EndDt6 => Family::Decap,
+            Self::EndHmac(_) => Family::Endpoint,
+            Self::EndDx6 | Self::EndDx4 | Self::EndDt6 | Self::EndDx2 => Family::Decap,
         }
     }
 
@@ -129,7 +186,7 @@ impl Subject {
     pub fn target(self) -> Ipv6Addr {
         let text = match self {
             Self::Forward => HOST,
-            Self::Encaps(_) | Self::EncapsRed(_) | Self::Insert(_) => FAR_HOST,
+            _ if self.family() == Family::Transit => FAR_HOST,
             Self::UN => "fc00:0:c::",
             Self::UA => "fc00:0:e00c::",
             Self::UNUA => "fc00:0:c:e00c::",
@@ -181,12 +238,51 @@ impl Subject {
     pub fn segments(self) -> &'static [&'static str] {
         const SEGMENTS: [&str; 3] = ["fc00:0:2:e::", "fc00:0:3:e::", "fc00:0:4:d6::"];
         match self {
-            Self::Encaps(count) | Self::EncapsRed(count) | Self::Insert(count) => {
-                &SEGMENTS[..count]
-            }
+            Self::Encaps(count)
+            | Self::EncapsRed(count)
+            | Self::EncapsHmac(count)
+            | Self::EncapsRedHmac(count)
+            | Self::EncapsL2(count)
+            | Self::EncapsL2Red(count)
+            | Self::Insert(count) => &SEGMENTS[..count],
             Self::EndB6Encaps => &SEGMENTS[..2],
             _ => &[],
         }
+    }
+
+    /// Whether the segment list that a headend writes is a reduced one.
+    pub fn is_reduced(self) -> bool {
+        matches!(self, Self::EncapsRed(_) | Self::EncapsRedHmac(_) | Self::EncapsL2Red(_))
+    }
+
+    /// Whether it is a headend that signs.
+    pub fn signs(self) -> bool {
+        matches!(self, Self::EncapsHmac(_) | Self::EncapsRedHmac(_))
+    }
+
+    /// What it asks of the HMAC of its packets.
+    pub fn demand(self) -> Demand {
+        match self {
+            Self::EndHmac(demand) => demand,
+            _ => Demand::Ignore,
+        }
+    }
+
+    /// Whether it makes or knows signatures.
+    pub fn has_keys(self) -> bool {
+        self.signs() || matches!(self, Self::EndHmac(_))
+    }
+
+    /// Whether it is a headend that takes whole frames.
+    pub fn takes_frames(self) -> bool {
+        matches!(self, Self::EncapsL2(_) | Self::EncapsL2Red(_))
+    }
+
+    /// Hop limit of the outer header that it writes.
+    pub fn outer_hops(self) -> u8 {
+        // Linux copies that of the packet in a frame and takes one from it: so most packets, which
+        // have 64, come out the same.
+        if self.takes_frames() { 63 } else { 64 }
     }
 
     /// Bytes that it puts into packets: an SRH with the packet's own destination besides its segments.
@@ -194,93 +290,6 @@ impl Subject {
         match self {
             Self::Insert(count) => 8 + 16 * (count + 1),
             _ => 0,
-        }
-    }
-
-    /// What the kernel is told besides the routes that all subjects share.
-    pub fn linux(self) -> Vec<String> {
-        let sid = self.target();
-        let local = |action: &str| {
-            vec![format!("route add {sid}/128 encap seg6local action {action} dev out0")]
-        };
-        let csid = |action: &str| {
-            let bits = self.csid_bits().unwrap_or_default();
-            let length = 32 + bits;
-            vec![format!(
-                "route add {sid}/{length} encap seg6local action {action} \
-                 flavors next-csid lblen 32 nflen {bits} dev out0"
-            )]
-        };
-        let steer = |mode: &str| {
-            let segs = self.segments().join(",");
-            vec![format!("route add 2001:db8:e::/48 encap seg6 mode {mode} segs {segs} dev out0")]
-        };
-        match self {
-            Self::Forward => Vec::new(),
-            Self::End => local("End"),
-            Self::EndPsp => local("End flavors psp"),
-            Self::EndX => local("End.X nh6 fe80::c oif out1"),
-            Self::EndT => local("End.T table 100"),
-            Self::UN => csid("End"),
-            Self::UA | Self::UNUA => csid("End.X nh6 fe80::c oif out1"),
-            Self::EndB6Encaps => {
-                local(&format!("End.B6.Encaps srh segs {}", self.segments().join(",")))
-            }
-            // A link-local next hop without an interface would be looked up on in0: End.DX6 has no
-            // `oif` in Linux. A /128 route leads the lookup to out1.
-            Self::EndDx6 => local("End.DX6 nh6 fc00:c::2"),
-            Self::EndDx4 => local("End.DX4 nh4 10.9.0.2"),
-            Self::EndDt6 => local("End.DT6 table main"),
-            Self::Encaps(_) => steer("encap"),
-            Self::EncapsRed(_) => steer("encap.red"),
-            Self::Insert(_) => steer("inline"),
-        }
-    }
-
-    /// What Sidewinder is told besides.
-    pub fn toml(self) -> String {
-        let local = |lines: &str| format!("[[sid]]\nsid = \"{}\"\n{lines}\n", self.target());
-        let csid = |lines: &str| {
-            let length = 32 + self.csid_bits().unwrap_or_default();
-            format!(
-                "[[sid]]\nsid = \"{}/{length}\"\nblock-bits = 32\n\
-                 flavors = [\"NEXT-CSID\"]\n{lines}\n",
-                self.target()
-            )
-        };
-        let steer = |behavior: &str| {
-            format!(
-                "[[policy]]\nname = \"far\"\nbehavior = \"{behavior}\"\nsegs = {:?}\n\n\
-                 [[route]]\nprefix = \"2001:db8:e::/48\"\npolicy = \"far\"\n",
-                self.segments()
-            )
-        };
-        match self {
-            Self::Forward => String::new(),
-            Self::End => local("behavior = \"End\""),
-            Self::EndPsp => local("behavior = \"End\"\nflavors = [\"PSP\"]"),
-            Self::EndX => local("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\""),
-            Self::EndT => local("behavior = \"End.T\"\ntable = 100"),
-            Self::UN => csid("behavior = \"End\""),
-            Self::UA | Self::UNUA => {
-                csid("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\"")
-            }
-            Self::EndB6Encaps => format!(
-                "[[policy]]\nname = \"far\"\nbehavior = \"H.Encaps\"\nsegs = {:?}\n\
-                 bsid = \"{}\"\n",
-                self.segments(),
-                self.target()
-            ),
-            Self::EndDx6 => {
-                local("behavior = \"End.DX6\"\nnh6 = \"fc00:c::2\"\ninterface = \"out1\"")
-            }
-            Self::EndDx4 => {
-                local("behavior = \"End.DX4\"\nnh4 = \"10.9.0.2\"\ninterface = \"out1\"")
-            }
-            Self::EndDt6 => local("behavior = \"End.DT6\"\ntable = \"main\""),
-            Self::Encaps(_) => steer("H.Encaps"),
-            Self::EncapsRed(_) => steer("H.Encaps.Red"),
-            Self::Insert(_) => steer("H.Insert"),
         }
     }
 }
@@ -300,85 +309,17 @@ impl fmt::Display for Subject {
             Self::EndDx6 => f.write_str("End.DX6"),
             Self::EndDx4 => f.write_str("End.DX4"),
             Self::EndDt6 => f.write_str("End.DT6"),
+            Self::EndDx2 => f.write_str("End.DX2"),
+            Self::EndHmac(demand) => write!(f, "End-HMAC-{}", demand.word()),
+            Self::EncapsHmac(count) => write!(f, "H.Encaps-HMAC-{count}"),
+            Self::EncapsRedHmac(count) => write!(f, "H.Encaps.Red-HMAC-{count}"),
+            Self::EncapsL2(count) => write!(f, "H.Encaps.L2-{count}"),
+            Self::EncapsL2Red(count) => write!(f, "H.Encaps.L2.Red-{count}"),
             Self::Encaps(count) => write!(f, "H.Encaps-{count}"),
             Self::EncapsRed(count) => write!(f, "H.Encaps.Red-{count}"),
             Self::Insert(count) => write!(f, "H.Insert-{count}"),
         }
     }
-}
-
-/// Addresses and neighbours, which the kernel is told on both sides. Every neighbour that a packet
-/// may ask for is known by hand: nothing waits for neighbour discovery, whose failure would answer
-/// a packet seconds later.
-pub fn addresses() -> Vec<String> {
-    let mut lines = vec![
-        format!("addr add {ROUTER}/128 dev lo nodad"),
-        "addr add 10.9.0.1/30 dev out1".into(),
-        "neigh add 10.9.0.2 lladdr 02:00:00:00:02:02 dev out1 nud permanent".into(),
-        "neigh add fc00:c::2 lladdr 02:00:00:00:02:02 dev out1 nud permanent".into(),
-    ];
-    lines.extend(star::neighbors());
-    for (link, mac) in LINKS.iter().zip(WORLD_MACS) {
-        lines.push(format!("neigh add {LINK_LOCAL} lladdr {mac} dev {link} nud permanent"));
-    }
-    lines
-}
-
-/// The routes that every subject starts from, as the kernel is told.
-pub fn linux_routes() -> Vec<String> {
-    let mut lines = vec!["route add fc00:c::2/128 dev out1".into()];
-    for (prefix, via, dev, table) in ROUTES {
-        lines.push(format!("route add {prefix} via {via} dev {dev} table {table}"));
-    }
-    lines
-}
-
-/// Prefix, next hop, interface, table.
-const ROUTES: [(&str, &str, &str, &str); 7] = [
-    ("2001:db8:a::/48", "fe80::a", "in0", "main"),
-    ("2001:db8:b::/48", "fe80::b", "out0", "main"),
-    ("fc00:0:2::/48", "fe80::b", "out0", "main"),
-    ("fc00:0:3::/48", "fe80::c", "out1", "main"),
-    ("2001:db8:b::/48", "fe80::c", "out1", "100"),
-    ("fc00:0:2::/48", "fe80::c", "out1", "100"),
-    ("fc00:0:3::/48", "fe80::c", "out1", "100"),
-];
-
-/// The configuration that every subject starts from, as Sidewinder is told.
-pub fn toml() -> String {
-    let mut text = format!(
-        "[router]\nname = \"differential\"\nencap-source = \"{ROUTER}\"\nicmp-source = \"{ROUTER}\"\n\
-         encap-flow-label = \"copy\"\nicmp-rate = 0\nsocket = \"@SOCKET@\"\n\n\
-         [[locator]]\nname = \"main\"\nprefix = \"fc00:0:1::/48\"\n\
-         block-bits = 32\nnode-bits = 16\nfunction-bits = 16\n\n"
-    );
-    let mut section = |lines: &[String]| {
-        text.push_str(&lines.join("\n"));
-        text.push_str("\n\n");
-    };
-    section(&[star::toml()]);
-    section(&neighbor_lines("fc00:c::2", "out1", WORLD_MACS[2]));
-    section(&neighbor_lines("10.9.0.2", "out1", WORLD_MACS[2]));
-    for (prefix, via, dev, table) in ROUTES {
-        let table = if table == "main" { "\"main\"".to_owned() } else { table.to_owned() };
-        section(&[
-            "[[route]]".into(),
-            format!("prefix = \"{prefix}\""),
-            format!("nh6 = \"{via}\""),
-            format!("interface = \"{dev}\""),
-            format!("table = {table}"),
-        ]);
-    }
-    text
-}
-
-fn neighbor_lines(address: &str, interface: &str, mac: &str) -> [String; 4] {
-    [
-        "[[neighbor]]".into(),
-        format!("address = \"{address}\""),
-        format!("interface = \"{interface}\""),
-        format!("mac = \"{mac}\""),
-    ]
 }
 
 #[cfg(test)]

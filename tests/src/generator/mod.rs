@@ -3,6 +3,8 @@
 //! The same subject, seed and number always make the same packet. Every packet carries its number
 //! as a tag, in its source address and in its payload.
 
+mod cargo;
+mod hmac;
 pub mod mangle;
 pub mod rng;
 
@@ -12,6 +14,7 @@ use crate::differential::subject::{FAR_HOST, Family, HOST, ROUTER, SOURCES, Subj
 use crate::lab::star::{ROUTER_MACS, WORLD_MACS};
 use crate::packet::build::{self, Ipv4, Ipv6, Layer, Srh};
 use crate::packet::{mac, next, tag};
+pub use cargo::CARGO_SOURCE;
 use rng::Rng;
 
 /// One generated packet.
@@ -40,12 +43,25 @@ pub fn case(subject: Subject, seed: u64, id: u32) -> Case {
     if frame.len() > LONGEST {
         return case(subject, seed.wrapping_add(1 << 20), id);
     }
+    let is_signed = matches!(subject, Subject::EndHmac(_));
+    if is_signed {
+        hmac::sign(&mut frame, &mut rng);
+    }
     let mut notes = Vec::new();
     if !rng.chance(GOOD) {
         // One thing wrong tells most; two find what only goes wrong together.
         let count = if rng.chance(85) { 1 } else { 2 };
         for _ in 0..count {
-            notes.push(mangle::mangle(&mut frame, &mut rng));
+            if is_signed && rng.chance(60) {
+                notes.push(hmac::mangle(&mut frame, &mut rng));
+            } else {
+                notes.push(mangle::mangle(&mut frame, &mut rng));
+            }
+        }
+        if is_signed && rng.chance(25) {
+            // Whoever has the key may be wrong, too.
+            hmac::sign(&mut frame, &mut rng);
+            notes.push("and signed".into());
         }
     }
     let note = if notes.is_empty() { "good".to_owned() } else { notes.join(", ") };
@@ -107,7 +123,9 @@ impl Maker<'_> {
         if self.rng.chance(4) {
             layers.push(Layer::DestOpts(self.rng.pick(&[vec![], vec![1, 4, 0, 0, 0, 0]]).clone()));
         }
-        if self.rng.chance(5) {
+        let too_short = matches!(upper[..], [Layer::Raw(next::ETHERNET, ref frame)] if tag::find(frame).is_none());
+        if too_short || self.rng.chance(5) {
+            // Without a tag outside; what has none inside either is sent alone.
             outer.source = address(HOST);
         }
         layers.insert(0, Layer::Ipv6(outer));
@@ -121,7 +139,9 @@ impl Maker<'_> {
             0 => 0,
             _ => u32::from(self.rng.word()) | u32::from(self.rng.byte() & 0xf) << 16,
         };
-        let hops = *self.rng.pick(&[64, 64, 64, 255, 128, 3, 2]);
+        // Linux copies it into the outer header of a frame, where it is to be what Sidewinder writes.
+        let usual = self.subject.takes_frames() && self.rng.chance(80);
+        let hops = if usual { 64 } else { *self.rng.pick(&[64, 64, 64, 255, 128, 3, 2]) };
         Ipv6 { class, label, hops, source, destination }
     }
 
@@ -141,7 +161,9 @@ impl Maker<'_> {
         if self.rng.chance(15) {
             (srh.flags, srh.tag) = (self.rng.byte(), self.rng.word());
         }
-        if self.rng.chance(20) {
+        if matches!(self.subject, Subject::EndHmac(_)) {
+            hmac::unsigned(&mut srh, self.rng);
+        } else if self.rng.chance(20) {
             srh.tlvs = self.tlvs();
         }
         srh
@@ -249,6 +271,9 @@ impl Maker<'_> {
 
     /// A packet to be found inside another.
     fn inner(&mut self) -> Vec<Layer> {
+        if self.subject == Subject::EndDx2 && !self.rng.chance(8) {
+            return vec![Layer::Raw(next::ETHERNET, self.frame())];
+        }
         let payload = self.payload();
         let v4 = self.subject == Subject::EndDx4;
         // Now and then the family that the subject does not take.

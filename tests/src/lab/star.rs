@@ -9,7 +9,7 @@
 
 use anyhow::Result;
 
-use super::{End, Lab};
+use super::{End, Lab, linux};
 
 /// Names of the links, the same on both ends.
 pub const LINKS: [&str; 3] = ["in0", "out0", "out1"];
@@ -43,6 +43,16 @@ pub fn wire_with_queues(lab: &Lab, queues: u32) -> Result<()> {
         lab.link_with_queues(ends[0], ends[1], MTU, queues)?;
     }
     Ok(())
+}
+
+/// Linked nodes, with a router whose kernel forwards and knows the world's neighbours.
+pub fn forwarding() -> Result<Lab> {
+    let lab = nodes()?;
+    let router = lab.node("router");
+    linux::forwarding(router)?;
+    wire(&lab)?;
+    router.ip_batch(neighbors())?;
+    Ok(lab)
 }
 
 /// The world's neighbours as the router's kernel is told, by hand: nothing waits for neighbour

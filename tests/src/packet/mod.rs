@@ -3,6 +3,7 @@
 pub mod build;
 pub mod checksum;
 pub mod hex;
+pub mod hmac;
 pub mod parse;
 pub mod summary;
 pub mod tag;
