@@ -18,8 +18,8 @@ use crate::source::static_;
 /// A prefix's best route, as workers know it.
 #[derive(Debug)]
 pub(super) struct InstalledRoute {
-    entry: Entry,
-    held: Held,
+    pub(super) entry: Entry,
+    pub(super) held: Held,
     /// Whose route it is.
     pub(super) source: Source,
     /// How it stands.
@@ -32,10 +32,15 @@ pub(super) struct InstalledRoute {
 
 /// What a route holds, and gives back when it goes.
 #[derive(Debug)]
-enum Held {
+pub(super) enum Held {
     Nothing,
     Group(GroupId),
     Inline(Arc<Policy>),
+    /// A group without a neighbour that is known, and what packets go by until there is one.
+    Waiting {
+        group: GroupId,
+        before: Box<Held>,
+    },
 }
 
 /// What a target comes to.
@@ -118,10 +123,13 @@ impl Control {
             let wants_ipv4 = matches!(key.prefix, IpNet::V4(_))
                 && matches!(source, Source::Static | Source::Kernel | Source::LinkState)
                 && !matches!(target, Target::Kernel(_) | Target::Host);
-            InstalledRoute { entry, held, source, standing, floats: floats.into(), wants_ipv4 }
+            let floats = floats.into();
+            let route = InstalledRoute { entry, held, source, standing, floats, wants_ipv4 };
+            self.or_as_before(key, route)
         });
         if installed.is_none() {
             self.steer.note(&key, None);
+            self.awaiting.remove(&key);
         }
         self.install(key, installed);
         before != on_link
@@ -210,10 +218,18 @@ impl Control {
         }
         self.installed[old.source as usize] -= 1;
         self.ipv4_routes -= usize::from(old.wants_ipv4);
-        match old.held {
+        self.let_go(old.held);
+    }
+
+    fn let_go(&mut self, held: Held) {
+        match held {
             Held::Nothing => {}
             Held::Group(group) => self.nexthops.release(group),
             Held::Inline(policy) => self.release_inline(&policy),
+            Held::Waiting { group, before } => {
+                self.nexthops.release(group);
+                self.let_go(*before);
+            }
         }
     }
 }
