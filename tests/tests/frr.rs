@@ -209,7 +209,7 @@ impl Running {
         ];
         thread::sleep(Duration::from_millis(300));
         let before = [self.routers[0].drops()?, self.routers[1].drops()?];
-        let by_linux: Vec<_> = self.others().map(no_routes).collect::<Result<_>>()?;
+        let by_linux: Vec<_> = self.others().map(lost_by_linux).collect::<Result<_>>()?;
         let event = Instant::now();
         self.node(node).ip(&format!("link set {link} {state}"))?;
         let waited = self.wait_for(is);
@@ -233,21 +233,30 @@ impl Running {
             ensure!(until < LOSS_LIMIT, "{until:?}");
         }
         for (router, before) in self.others().zip(by_linux) {
-            let more = no_routes(router)? - before;
-            if more > 0 {
-                println!("    {}, which is FRR alone: {more} without a route", router.name());
+            for ((reason, now), (_, before)) in lost_by_linux(router)?.into_iter().zip(before) {
+                if now > before {
+                    println!(
+                        "    {}, with FRR alone: {} for {reason}",
+                        router.name(),
+                        now - before
+                    );
+                }
             }
         }
         waited.map(drop)
     }
 }
 
-/// Packets that a node's kernel had no route for.
-fn no_routes(node: &Netns) -> Result<u64> {
+/// What a node's kernel may have lost packets for: no route, or a hop limit that has run out, as it
+/// does in a loop.
+fn lost_by_linux(node: &Netns) -> Result<[(&'static str, u64); 2]> {
     let all = node.run("cat /proc/net/snmp6")?;
-    let line = all.lines().find(|line| line.starts_with("Ip6InNoRoutes"));
-    let count = line.and_then(|line| line.split_whitespace().next_back());
-    count.and_then(|count| count.parse().ok()).context("no count of the kernel's")
+    let count = |name: &str| {
+        let line = all.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let count = line.and_then(|line| line.split_whitespace().next_back());
+        count.and_then(|count| count.parse().ok()).context("no count of the kernel's")
+    };
+    Ok([("no-route", count("Ip6InNoRoutes")?), ("hop-limit", count("Ip6InHdrErrors")?)])
 }
 
 /// Waits until a node's kernel has a route by a daemon.

@@ -441,7 +441,7 @@ pub fn sids(daemon: &Daemon) -> Vec<Sid> {
                 table: static_::table(&sid.said.behavior)
                     .map(|table| sidewinder_config::Table(table).to_string()),
                 policy: policy.map(Into::into),
-                segs: policy.map(|name| only_list(daemon, name)).unwrap_or_default(),
+                segs: only_list(daemon.control.policy_of(sid)),
                 packets,
                 bytes,
             }
@@ -455,8 +455,8 @@ fn hmac_of(hmac: Hmac) -> Option<String> {
 }
 
 /// The segments of a policy that has one list.
-fn only_list(daemon: &Daemon, name: &str) -> Vec<String> {
-    match daemon.control.policies.get(name).map(|policy| &*policy.written) {
+fn only_list(policy: Option<&InstalledPolicy>) -> Vec<String> {
+    match policy.map(|policy| &*policy.written) {
         Some([list]) => list.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     }

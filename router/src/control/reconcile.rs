@@ -108,7 +108,7 @@ impl Control {
             Some(port) => self.on_link.insert(key, port),
             None => self.on_link.remove(&key),
         };
-        if !matches!(best, Some((_, Target::Sid(_)))) {
+        if !matches!(best, Some((_, Target::Sid(_) | Target::Binding(..)))) {
             self.remove_sid(&key);
         }
         let installed = best.map(|(source, target)| {
@@ -137,10 +137,21 @@ impl Control {
 
     fn compile(&mut self, key: Key, source: Source, target: &Target) -> Compiled {
         match target {
-            Target::Sid(said) => match self.apply_sid(key, source, said) {
-                Some((entry, standing)) => Compiled { standing, ..Compiled::best(entry) },
-                None => Compiled::not(Standing::NextHopUnresolved),
-            },
+            Target::Sid(said) => {
+                let named = static_::policy(&said.behavior).map(|name| self.policy_id(name));
+                match self.apply_sid(key, source, said, named) {
+                    Some((entry, standing)) => Compiled { standing, ..Compiled::best(entry) },
+                    None => Compiled::not(Standing::NextHopUnresolved),
+                }
+            }
+            Target::Binding(said, policy) => {
+                let id = self.acquire_inline(policy);
+                let held = Held::Inline(Arc::clone(policy));
+                match self.apply_sid(key, source, said, Some(Some(id))) {
+                    Some((entry, standing)) => Compiled { entry, held, standing },
+                    None => Compiled { held, ..Compiled::not(Standing::NextHopUnresolved) },
+                }
+            }
             Target::Policy(name) => match self.policy(name) {
                 Some(entry) => Compiled::best(entry),
                 None if self.config.policy(name).is_some() => {
@@ -153,7 +164,7 @@ impl Control {
                 None => self.compile_hops(key, source, std::slice::from_ref(hop.as_ref())),
             },
             Target::Encap(policy) => {
-                let entry = self.acquire_inline(policy);
+                let entry = Entry::encap(self.acquire_inline(policy));
                 let held = Held::Inline(Arc::clone(policy));
                 Compiled { entry, held, standing: Standing::Best }
             }
