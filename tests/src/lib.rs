@@ -18,6 +18,7 @@ pub mod frr;
 pub mod generator;
 pub mod lab;
 pub mod mesh;
+pub mod mirror;
 pub mod outcome;
 pub mod packet;
 pub mod skip;

@@ -12,6 +12,7 @@
 //!
 //! All the time the topology that arrives is compared with what bgpd says that it tells.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,6 +76,16 @@ impl Router {
         Ok((frr, ways::of_sidewinder(network, &self.daemon, self.source, metric)?))
     }
 
+    /// Packets that it has not forwarded, by reason.
+    fn drops(&self) -> Result<BTreeMap<String, u64>> {
+        let drops = self.json("drops")?.into_iter().map(|drops| {
+            let count = |what: &str| drops[what].as_u64().unwrap_or_default();
+            let reason = drops["reason"].as_str().unwrap_or_default().to_owned();
+            (reason, count("dropped") + count("replied"))
+        });
+        Ok(drops.collect())
+    }
+
     fn json(&self, what: &str) -> Result<Vec<Value>> {
         Ok(serde_json::from_str(&self.daemon.command(&format!("show {what} --json"))?)?)
     }
@@ -134,6 +145,13 @@ impl Running {
         self.lab.node(name)
     }
 
+    /// Routers without Sidewinder.
+    fn others(&self) -> impl Iterator<Item = &Netns> {
+        let ours = |n: &u8| self.routers.iter().any(|router| router.n == *n);
+        let others = (1..=self.network.routers).filter(move |n| !ours(n));
+        others.map(|n| self.node(&format!("r{n}")))
+    }
+
     fn frr(&self, n: u8) -> &Frr {
         &self.frr[usize::from(n) - 1]
     }
@@ -190,11 +208,13 @@ impl Running {
             Stream::start(host(b)?, host(a)?, RATE, flows)?,
         ];
         thread::sleep(Duration::from_millis(300));
+        let before = [self.routers[0].drops()?, self.routers[1].drops()?];
+        let by_linux: Vec<_> = self.others().map(lost_by_linux).collect::<Result<_>>()?;
         let event = Instant::now();
         self.node(node).ip(&format!("link set {link} {state}"))?;
         let waited = self.wait_for(is);
         thread::sleep(Duration::from_millis(300));
-        for (stream, router) in streams.into_iter().zip(&self.routers) {
+        for ((stream, router), before) in streams.into_iter().zip(&self.routers).zip(before) {
             let arrivals = stream.stop()?;
             let (lost, until) = arrivals.lost(event);
             println!(
@@ -204,10 +224,39 @@ impl Running {
                 router.source,
                 arrivals.datagrams.len()
             );
+            for (reason, packets) in router.drops()? {
+                let more = packets - before.get(&reason).unwrap_or(&0);
+                if more > 0 {
+                    println!("    r{} itself: {more} for {reason}", router.n);
+                }
+            }
             ensure!(until < LOSS_LIMIT, "{until:?}");
+        }
+        for (router, before) in self.others().zip(by_linux) {
+            for ((reason, now), (_, before)) in lost_by_linux(router)?.into_iter().zip(before) {
+                if now > before {
+                    println!(
+                        "    {}, with FRR alone: {} for {reason}",
+                        router.name(),
+                        now - before
+                    );
+                }
+            }
         }
         waited.map(drop)
     }
+}
+
+/// What a node's kernel may have lost packets for: no route, or a hop limit that has run out, as it
+/// does in a loop.
+fn lost_by_linux(node: &Netns) -> Result<[(&'static str, u64); 2]> {
+    let all = node.run("cat /proc/net/snmp6")?;
+    let count = |name: &str| {
+        let line = all.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let count = line.and_then(|line| line.split_whitespace().next_back());
+        count.and_then(|count| count.parse().ok()).context("no count of the kernel's")
+    };
+    Ok([("no-route", count("Ip6InNoRoutes")?), ("hop-limit", count("Ip6InHdrErrors")?)])
 }
 
 /// Waits until a node's kernel has a route by a daemon.

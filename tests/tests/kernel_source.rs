@@ -28,145 +28,29 @@
 //! `an_mtu_changes`: a link's, and with it what the kernel keeps to for its routes.
 //!
 //! `killed_and_started_again`: the kernel has kept the routes.
-//!
-//! `turned_on_and_off`: by reload.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::net::Ipv6Addr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use sidewinder_tests::lab::linux;
 use sidewinder_tests::lab::load::Load;
-use sidewinder_tests::lab::star::{self, LINKS, ROUTER_MACS, WORLD_MACS};
-use sidewinder_tests::lab::{Lab, Netns, Sidewinder as Daemon, Wire, serial};
+use sidewinder_tests::lab::star::{self, LINKS, WORLD_MACS};
+use sidewinder_tests::lab::{Netns, Sidewinder as Daemon, serial};
+use sidewinder_tests::mirror::{
+    BEST, LEFT, SHOWN, SOURCE, address, lab, plain, segment, shown, toml, wait_until, ways,
+};
 use sidewinder_tests::needs;
 use sidewinder_tests::outcome::Outcome;
-use sidewinder_tests::packet::build::{self, Ipv6, Layer, Srh};
-use sidewinder_tests::packet::{mac, tag};
 use sidewinder_tests::skip::Need::{AfXdp, LinuxSeg6, Root, Sidewinder, Tool};
 
 /// Packets per second: far below what the set-up carries.
 const RATE: u32 = 10_000;
-
-/// How long a change may take to be shown.
-const SHOWN: Duration = Duration::from_secs(2);
-
-const SOURCE: &str = "\n[source.kernel]\ntables = [\"main\"]\n";
-
-const HOPS: u8 = 33;
-
-fn toml(links: &[&str]) -> String {
-    let interfaces: String =
-        links.iter().map(|link| format!("[[interface]]\nname = \"{link}\"\n")).collect();
-    format!(
-        "[router]\nencap-source = \"fc00:0:1::1\"\nencap-flow-label = \"zero\"\n\
-         socket = \"@SOCKET@\"\n{interfaces}"
-    )
-}
-
-/// A router with an address on each link.
-fn lab() -> Result<Lab> {
-    let lab = star::nodes()?;
-    let router = lab.node("router");
-    router.sysctl("net/ipv6/conf/all/seg6_enabled", 1)?;
-    router.sysctl("net/ipv6/conf/default/seg6_enabled", 1)?;
-    star::wire(&lab)?;
-    // Packets that it is not to forward are not to be answered by it.
-    router.ip_batch(star::neighbors())?;
-    let addresses = LINKS.iter().enumerate().flat_map(|(n, link)| {
-        let mac = WORLD_MACS[n];
-        [
-            format!("addr add 2001:db8:{n}::1/64 dev {link} nodad"),
-            format!("addr add 192.0.{n}.1/24 dev {link}"),
-            format!("neigh add 2001:db8:{n}::9 lladdr {mac} dev {link} nud permanent"),
-            format!("neigh add 192.0.{n}.9 lladdr {mac} dev {link} nud permanent"),
-        ]
-    });
-    router.ip_batch(addresses)?;
-    Ok(lab)
-}
-
-/// What the daemon shows of the kernel's routes to a prefix: target and standing.
-fn shown(daemon: &Daemon, prefix: &str) -> Result<Vec<(String, String)>> {
-    let routes: Vec<Value> = serde_json::from_str(&daemon.command("show routes --json")?)?;
-    let text = |route: &Value, key: &str| route[key].as_str().unwrap_or_default().to_owned();
-    Ok(routes
-        .iter()
-        .filter(|route| route["prefix"] == prefix && route["source"] == "kernel")
-        .map(|route| (text(route, "target"), text(route, "standing")))
-        .collect())
-}
-
-/// Waits until the kernel's routes to a prefix are these: target and standing.
-fn wait_until(daemon: &Daemon, prefix: &str, expected: &[(&str, &str)]) -> Result<()> {
-    let deadline = Instant::now() + SHOWN;
-    loop {
-        let shown = shown(daemon, prefix)?;
-        let same = |((a, b), (c, d)): (&(String, String), &(&str, &str))| a == c && b == d;
-        if shown.len() == expected.len() && shown.iter().zip(expected).all(same) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("{prefix}: {expected:?} expected, and shown is {shown:?}");
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn address(text: &str) -> Ipv6Addr {
-    text.parse().unwrap_or_else(|_| panic!("{text} is no address"))
-}
-
-/// Packet `number` to an address, as it is sent.
-fn plain(number: u32, destination: &str) -> Vec<u8> {
-    let source = tag::address(address("2001:db8:0:a::"), number);
-    let header = Ipv6 { hops: HOPS, ..Ipv6::new(source, address(destination)) };
-    let layers = [Layer::Ipv6(header), Layer::Udp(9000, 9000, vec![0; 100])];
-    build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers)
-}
-
-/// Packet `number` to a SID, with another segment after it.
-fn segment(number: u32, sid: &str, next: &str) -> Vec<u8> {
-    let way = [address(sid), address(next)];
-    let source = tag::address(address("2001:db8:0:a::"), number);
-    let header = Ipv6 { hops: HOPS, ..Ipv6::new(source, way[0]) };
-    let layers = [
-        Layer::Ipv6(header),
-        Layer::Srh(Srh::starting(&way)),
-        Layer::Udp(9000, 9000, vec![0; 100]),
-    ];
-    build::frame(mac(ROUTER_MACS[0]), mac(WORLD_MACS[0]), &layers)
-}
-
-/// The links that packets come out at, by their names, and the last packet.
-fn ways(
-    world: &Netns,
-    count: u32,
-    make: impl Fn(u32) -> Vec<u8>,
-) -> Result<(BTreeSet<&'static str>, Vec<u8>)> {
-    let wire = Wire::open(world)?;
-    for number in 0..count {
-        wire.send(LINKS[0], &make(number))?;
-    }
-    let (mut links, mut last) = (BTreeSet::new(), Vec::new());
-    let deadline = Instant::now() + Duration::from_millis(150);
-    while let Some(received) = wire.receive(deadline)? {
-        if tag::find(&received.frame).is_some() {
-            links.extend(LINKS.into_iter().find(|link| wire.link(link) == received.link));
-            last = received.frame;
-        }
-    }
-    Ok((links, last))
-}
-
-const BEST: &str = "best";
-const LEFT: &str = "left-to-kernel";
 
 #[test]
 fn every_kind_of_route() -> Outcome {
@@ -303,6 +187,10 @@ fn every_kind_of_route() -> Outcome {
     }
     router.ip("-6 route del fc00:0:1:d::")?;
     wait_until(&daemon, "fc00:0:1:d::/128", &[])?;
+    router.ip("-6 route add fc00:0:1:b6:: encap seg6local action End.B6 \
+         srh segs fc00:0:2:e::,fc00:0:3:e:: dev in0")?;
+    wait_until(&daemon, "fc00:0:1:b6::/128", &[("kernel", LEFT)])?;
+    router.ip("-6 route del fc00:0:1:b6::")?;
 
     // What the data plane does not have.
     router.ip("-6 route add 2001:db8:e1::/48 via fe80::b dev out0 mtu 1300")?;
@@ -639,27 +527,5 @@ fn killed_and_started_again() -> Outcome {
     wait_until(&daemon, "2001:db8:f2::/48", &[])?;
     wait_until(&daemon, "2001:db8:f1::/48", &[("via fe80::b dev out0", BEST)])?;
     assert_eq!(routes(&daemon)?, before);
-    Ok(())
-}
-
-#[test]
-fn turned_on_and_off() -> Outcome {
-    needs!(Root, AfXdp, LinuxSeg6, Sidewinder, Tool("ethtool"));
-    let _turn = serial();
-    let lab = lab()?;
-    let router = lab.node("router");
-    router.ip("-6 route add 2001:db8:f1::/48 via fe80::b dev out0")?;
-    router.ip("-6 route add 2001:db8:f2::/48 via fe80::b dev out0 table 100")?;
-    let daemon = Daemon::start(router, &toml(&LINKS))?;
-    assert_eq!(shown(&daemon, "2001:db8:f1::/48")?, []);
-    daemon.reload(&(toml(&LINKS) + SOURCE))?;
-    wait_until(&daemon, "2001:db8:f1::/48", &[("via fe80::b dev out0", BEST)])?;
-    daemon.reload(&(toml(&LINKS) + "[source.kernel]\ntables = [100]\n"))?;
-    wait_until(&daemon, "2001:db8:f2::/48", &[("via fe80::b dev out0", BEST)])?;
-    wait_until(&daemon, "2001:db8:f1::/48", &[])?;
-    router.ip("-6 route replace 2001:db8:f2::/48 via fe80::c dev out1 table 100")?;
-    wait_until(&daemon, "2001:db8:f2::/48", &[("via fe80::c dev out1", BEST)])?;
-    daemon.reload(&toml(&LINKS))?;
-    wait_until(&daemon, "2001:db8:f2::/48", &[])?;
     Ok(())
 }

@@ -38,9 +38,9 @@ pub struct Route {
     pub stale: bool,
     /// Whether workers use it.
     pub installed: bool,
-    /// Why they use it, or do not: `best`, `left-to-kernel`, `next-hop-unresolved`,
-    /// `interface-unknown`, `policy-unknown`, `policy-unresolved`, `worse-distance`, `worse-metric`
-    /// or `worse-source`.
+    /// Why they use it, or do not: `best`, `left-to-kernel`, `neighbor-awaited`,
+    /// `next-hop-unresolved`, `interface-unknown`, `policy-unknown`, `policy-unresolved`,
+    /// `worse-distance`, `worse-metric` or `worse-source`.
     pub standing: String,
     /// Why it is left to the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -213,7 +213,12 @@ impl Daemon {
                     api::routes::answer(&self.control, wanted);
                 }
                 wishes = self.wishes.next() => self.solicit(&wishes),
-                _ = retry.tick() => self.retry(),
+                _ = retry.tick() => {
+                    self.retry();
+                    if self.control.end_of_patience() {
+                        self.settle().await;
+                    }
+                }
                 () = self.tracing.tick() => if self.tracing.look(&self.control) {
                     self.wake();
                 },

@@ -20,6 +20,7 @@ use sidewinder_dataplane::hmac;
 use crate::kernel::View;
 use crate::source::static_;
 
+mod awaited;
 pub mod daemon;
 pub mod host;
 pub mod nexthops;
@@ -92,6 +93,8 @@ pub struct Control {
     /// Prefixes on the links of ports.
     on_link: BTreeMap<Key, PortIndex>,
     trackers: Trackers,
+    /// Prefixes whose new neighbour is still to be found.
+    awaiting: awaited::Awaiting,
     steer: steering::Sides,
     port_settings: Vec<PortSettings>,
     node: Option<Node>,
@@ -167,6 +170,7 @@ impl Control {
             ipv4_routes: 0,
             on_link: BTreeMap::new(),
             trackers: Trackers::default(),
+            awaiting: awaited::Awaiting::new(),
             steer: steering::Sides::default(),
             port_settings: Vec::new(),
             node: None,
@@ -318,6 +322,7 @@ impl Control {
         self.apply_node();
         self.apply_port_settings();
         self.nexthops.refresh(&self.ports, &mut self.writer);
+        self.touch_awaiting();
         self.rib.replace(Source::Connected, &self.ports.connected_routes(), Instant::now());
         self.apply_neighbours();
         if moved {

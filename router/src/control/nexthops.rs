@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use sidewinder_dataplane::fib::Change;
@@ -32,8 +33,13 @@ pub struct Member {
 #[derive(Debug)]
 struct UsedGroup {
     members: Members,
+    /// Of each member.
+    adjacencies: Vec<AdjacencyId>,
     users: usize,
 }
+
+/// How long packets go to a neighbour that the kernel has forgotten. It has asked three times then.
+const MEMORY: Duration = Duration::from_secs(3);
 
 /// An index, and how many users it has.
 #[derive(Debug)]
@@ -79,7 +85,9 @@ pub struct NextHops {
     group_ids: Ids,
     written: HashMap<AdjacencyId, Adjacency>,
     /// What each is as soon as all is published.
-    states: HashMap<AdjacencyId, State>,
+    states: HashMap<AdjacencyId, State, RandomState>,
+    /// Since when the kernel knows nothing of a neighbour that it knew.
+    forgotten: HashMap<AdjacencyId, Instant>,
     /// States that hold only once the workers have the adjacency's new contents.
     after_publish: Vec<(AdjacencyId, State)>,
 }
@@ -95,7 +103,8 @@ impl NextHops {
             by_members: HashMap::default(),
             group_ids: Ids::default(),
             written: HashMap::new(),
-            states: HashMap::new(),
+            states: HashMap::default(),
+            forgotten: HashMap::new(),
             after_publish: Vec::new(),
         }
     }
@@ -106,15 +115,17 @@ impl NextHops {
             self.share(id);
             return id;
         }
+        let mut adjacencies = Vec::with_capacity(members.len());
         let (mut primary, mut backups) = (Vec::new(), Vec::new());
         for Member { port, address, weight, backup } in &members {
             let id = self.acquire_adjacency(*port, *address, ports, writer);
+            adjacencies.push(id);
             if *backup { &mut backups } else { &mut primary }.push((id, *weight));
         }
         let id = self.group_ids.take();
         writer.stage(Change::Group(id, Group::with_backups(&primary, &backups)));
         self.by_members.insert(members.clone(), id);
-        self.groups.insert(id, UsedGroup { members, users: 1 });
+        self.groups.insert(id, UsedGroup { members, adjacencies, users: 1 });
         id
     }
 
@@ -168,6 +179,7 @@ impl NextHops {
             self.adjacencies.remove(&(port, address));
             self.written.remove(&id);
             self.states.remove(&id);
+            self.forgotten.remove(&id);
             // Its state stays: a worker may be in the middle of a round with the FIB that leads there.
             self.adjacency_ids.give_back(id);
         }
@@ -193,8 +205,13 @@ impl NextHops {
     ) -> State {
         let Some(found) = ports.get(port) else { return State::Down };
         let mac = ports.mac_of(port, address);
+        let in_doubt = found.up && mac.is_none() && !ports.has_failed(port, address);
+        if !in_doubt {
+            self.forgotten.remove(&id);
+        }
         let state = match mac {
             _ if !found.up => State::Down,
+            None if in_doubt && self.is_remembered(id) => State::Up,
             None => State::Unresolved,
             Some(_) => State::Up,
         };
@@ -212,12 +229,29 @@ impl NextHops {
         state
     }
 
+    /// Whether packets may go to a neighbour that the kernel has just forgotten, as it does where
+    /// its table is flushed: to where they went before, until it answers or does not.
+    fn is_remembered(&mut self, id: AdjacencyId) -> bool {
+        self.states.get(&id) == Some(&State::Up)
+            && self.forgotten.entry(id).or_insert_with(Instant::now).elapsed() < MEMORY
+    }
+
+    /// Whether a neighbour that is forgotten has not been found again for too long: all is to be
+    /// [refreshed](Self::refresh).
+    pub fn are_late(&self) -> bool {
+        self.forgotten.values().any(|since| since.elapsed() >= MEMORY)
+    }
+
+    /// What the group can do as soon as all is published: what the best of its members can.
+    pub fn state(&self, id: GroupId) -> State {
+        let members = self.groups.get(&id).into_iter().flat_map(|group| &group.adjacencies);
+        let states = members.filter_map(|id| self.states.get(id).copied());
+        states.max_by_key(|state| *state as u8).unwrap_or(State::Down)
+    }
+
     /// Whether there is somebody to send packets of a group to, known or yet to be found.
     pub fn is_usable(&self, id: GroupId) -> bool {
-        let members = self.groups.get(&id).into_iter().flat_map(|group| &group.members);
-        let known =
-            members.filter_map(|member| self.adjacencies.get(&(member.port, member.address)));
-        known.filter_map(|used| self.states.get(&used.id)).any(|state| *state != State::Down)
+        self.state(id) != State::Down
     }
 
     /// To be called when all that was staged is published.

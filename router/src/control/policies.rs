@@ -12,8 +12,8 @@ use sidewinder_dataplane::counters::PacketCounters;
 use sidewinder_dataplane::fib::entry::{Entry, PolicyId};
 use sidewinder_dataplane::fib::{self, Change, shares};
 
-use super::Control;
 use super::rib::Key;
+use super::{Control, InstalledSid};
 use crate::source::static_;
 
 /// A policy that workers know.
@@ -70,22 +70,29 @@ impl Control {
         known.find(|policy| policy.id == id).map(|policy| &*policy.said)
     }
 
+    /// The policy that a SID names: one of the file, or the one that it carries itself.
+    pub fn policy_of(&self, sid: &InstalledSid) -> Option<&InstalledPolicy> {
+        let name = static_::policy(&sid.said.behavior)?;
+        let carried = || self.inline.values().find(|policy| sid.policy == Some(policy.id));
+        self.policies.get(name).filter(|policy| sid.policy == Some(policy.id)).or_else(carried)
+    }
+
     /// The entry of the policy of this name.
     pub(super) fn policy(&self, name: &str) -> Option<Entry> {
         self.policy_id(name).map(Entry::encap)
     }
 
-    /// The entry of a policy that a route carries itself. To be [released](Self::release_inline).
-    pub(super) fn acquire_inline(&mut self, said: &Arc<Policy>) -> Entry {
+    /// The index of a policy that a route carries itself. To be [released](Self::release_inline).
+    pub(super) fn acquire_inline(&mut self, said: &Arc<Policy>) -> PolicyId {
         if let Some(found) = self.inline.get_mut(said) {
             found.users += 1;
-            return Entry::encap(found.id);
+            return found.id;
         }
         let mut installed = self.install_policy(said, None);
         installed.users = 1;
-        let entry = Entry::encap(installed.id);
+        let id = installed.id;
         self.inline.insert(Arc::clone(said), installed);
-        entry
+        id
     }
 
     /// Gives back what [`acquire_inline`](Self::acquire_inline) gave.

@@ -46,6 +46,8 @@ pub struct Ports {
     neighbours: BTreeMap<(PortIndex, IpAddr), Mac>,
     /// Those of the file alone: the kernel need not resolve them.
     fixed: BTreeSet<(PortIndex, IpAddr)>,
+    /// Neighbours that the kernel looks for and that do not answer.
+    failed: BTreeSet<(PortIndex, IpAddr)>,
 }
 
 impl Ports {
@@ -85,10 +87,17 @@ impl Ports {
             }
         }
         for ((link, ip), neighbour) in &view.neighbours {
-            if let (Some(port), Some(mac), true) =
-                (found.by_link(*link), neighbour.mac, neighbour.usable)
-            {
-                found.neighbours.insert((port, *ip), mac);
+            let Some(port) = found.by_link(*link) else { continue };
+            match neighbour.mac {
+                Some(mac) if neighbour.usable => {
+                    found.neighbours.insert((port, *ip), mac);
+                }
+                // One that is not kept resolved is about to be forgotten, which says nothing of it:
+                // the kernel lets go of it first.
+                _ if neighbour.managed && !neighbour.usable => {
+                    found.failed.insert((port, *ip));
+                }
+                _ => {}
             }
         }
         for neighbor in &config.neighbors {
@@ -163,6 +172,11 @@ impl Ports {
     /// The Ethernet address of a neighbour, if it is known.
     pub fn mac_of(&self, port: PortIndex, address: IpAddr) -> Option<Mac> {
         self.neighbours.get(&(port, address)).copied()
+    }
+
+    /// Whether the kernel looks for the neighbour, and gets no answer.
+    pub fn has_failed(&self, port: PortIndex, address: IpAddr) -> bool {
+        self.failed.contains(&(port, address))
     }
 
     /// Whether the file gives the neighbour's Ethernet address.

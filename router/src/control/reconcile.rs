@@ -20,8 +20,8 @@ use crate::source::static_;
 /// A prefix's best route, as workers know it.
 #[derive(Debug)]
 pub(super) struct InstalledRoute {
-    entry: Entry,
-    held: Held,
+    pub(super) entry: Entry,
+    pub(super) held: Held,
     /// Whose route it is.
     pub(super) source: Source,
     /// How it stands.
@@ -36,10 +36,15 @@ pub(super) struct InstalledRoute {
 
 /// What a route holds, and gives back when it goes.
 #[derive(Debug)]
-enum Held {
+pub(super) enum Held {
     Nothing,
     Group(GroupId),
     Inline(Arc<Policy>),
+    /// A group without a neighbour that is known, and what packets go by until there is one.
+    Waiting {
+        group: GroupId,
+        before: Box<Held>,
+    },
 }
 
 /// Prefixes whose state is fetched together.
@@ -136,7 +141,7 @@ impl Control {
             Some(port) => self.on_link.insert(key, port),
             None => self.on_link.remove(&key),
         };
-        if !forwarded && !matches!(best, Some((_, Target::Sid(_)))) {
+        if !forwarded && !matches!(best, Some((_, Target::Sid(_) | Target::Binding(..)))) {
             self.remove_sid(&key);
         }
         let installed = best.map(|(source, target)| {
@@ -155,10 +160,13 @@ impl Control {
                 && !matches!(target, Target::Kernel(_) | Target::Host);
             let forwarded = matches!(target, Target::Via(_));
             let floats = floats.into();
-            InstalledRoute { entry, held, source, standing, floats, wants_ipv4, forwarded }
+            let route =
+                InstalledRoute { entry, held, source, standing, floats, wants_ipv4, forwarded };
+            self.or_as_before(key, route)
         });
         if installed.is_none() {
             self.steer.note(&key, None);
+            self.awaiting.remove(&key);
         }
         self.install(key, installed);
         before != on_link
@@ -166,10 +174,21 @@ impl Control {
 
     fn compile(&mut self, key: Key, source: Source, target: &Target) -> Compiled {
         match target {
-            Target::Sid(said) => match self.apply_sid(key, source, said) {
-                Some((entry, standing)) => Compiled { standing, ..Compiled::best(entry) },
-                None => Compiled::not(Standing::NextHopUnresolved),
-            },
+            Target::Sid(said) => {
+                let named = static_::policy(&said.behavior).map(|name| self.policy_id(name));
+                match self.apply_sid(key, source, said, named) {
+                    Some((entry, standing)) => Compiled { standing, ..Compiled::best(entry) },
+                    None => Compiled::not(Standing::NextHopUnresolved),
+                }
+            }
+            Target::Binding(said, policy) => {
+                let id = self.acquire_inline(policy);
+                let held = Held::Inline(Arc::clone(policy));
+                match self.apply_sid(key, source, said, Some(Some(id))) {
+                    Some((entry, standing)) => Compiled { entry, held, standing },
+                    None => Compiled { held, ..Compiled::not(Standing::NextHopUnresolved) },
+                }
+            }
             Target::Policy(name) => match self.policy(name) {
                 Some(entry) => Compiled::best(entry),
                 None if self.config.policy(name).is_some() => {
@@ -182,7 +201,7 @@ impl Control {
                 None => self.compile_hops(key, source, std::slice::from_ref(hop.as_ref())),
             },
             Target::Encap(policy) => {
-                let entry = self.acquire_inline(policy);
+                let entry = Entry::encap(self.acquire_inline(policy));
                 let held = Held::Inline(Arc::clone(policy));
                 Compiled { entry, held, standing: Standing::Best }
             }
@@ -268,10 +287,18 @@ impl Control {
         }
         self.installed[old.source as usize] -= 1;
         self.ipv4_routes -= usize::from(old.wants_ipv4);
-        match old.held {
+        self.let_go(old.held);
+    }
+
+    fn let_go(&mut self, held: Held) {
+        match held {
             Held::Nothing => {}
             Held::Group(group) => self.nexthops.release(group),
             Held::Inline(policy) => self.release_inline(&policy),
+            Held::Waiting { group, before } => {
+                self.nexthops.release(group);
+                self.let_go(*before);
+            }
         }
     }
 }

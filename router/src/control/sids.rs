@@ -22,19 +22,20 @@ pub struct InstalledSid {
     /// Whose word it is.
     pub source: Source,
     group: Option<GroupId>,
-    policy: Option<PolicyId>,
+    pub(super) policy: Option<PolicyId>,
     /// Packets and bytes.
     pub counters: Arc<PacketCounters>,
 }
 
 impl Control {
-    /// Tells the workers of a SID, or of what changed about it. `None` where the prefix is none
-    /// that can be a SID.
+    /// Tells the workers of a SID, or of what changed about it. `policy` is that of a SID that has
+    /// one, if there is one of its name. `None` where the prefix is none that can be a SID.
     pub(super) fn apply_sid(
         &mut self,
         key: Key,
         source: Source,
         said: &Arc<LocalSid>,
+        policy: Option<Option<PolicyId>>,
     ) -> Option<(Entry, Standing)> {
         let IpNet::V6(prefix) = key.prefix else { return None };
         let behavior = static_::behavior(&said.behavior);
@@ -50,8 +51,7 @@ impl Control {
             self.nexthops.acquire(members, &self.ports, &mut self.writer)
         });
         let table = static_::table(&said.behavior).map_or(0, |table| self.table(table));
-        let policy = static_::policy(&said.behavior);
-        let id_of_policy = policy.and_then(|name| self.policy_id(name));
+        let id_of_policy = policy.flatten();
         if policy.is_some() && id_of_policy.is_none() {
             standing = Standing::PolicyUnresolved;
         }

@@ -176,9 +176,11 @@ impl Side {
     /// The side of a route.
     pub(super) fn of(target: &Target) -> Self {
         match target {
-            Target::Sid(_) | Target::Policy(_) | Target::Colored(..) | Target::Encap(_) => {
-                Self::Ours
-            }
+            Target::Sid(_)
+            | Target::Binding(..)
+            | Target::Policy(_)
+            | Target::Colored(..)
+            | Target::Encap(_) => Self::Ours,
             Target::Kernel(_) => Self::Left,
             Target::Via(_) | Target::OnLink(_) | Target::Host | Target::Discard(_) => Self::Other,
         }

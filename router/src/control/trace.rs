@@ -16,8 +16,8 @@ use sidewinder_dataplane::verdict::{Fate, Reason, Verdict};
 use sidewinder_dataplane::wire::ethernet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::Control;
 use super::rib::{Key, Target};
+use super::{Control, InstalledPolicy};
 use crate::api::show;
 use crate::api::trace::{self, Ask, End, Listener, Message, Packet, Why, hex};
 use crate::source::static_;
@@ -370,9 +370,9 @@ impl trace::Step {
                 let address = std::net::Ipv6Addr::from(address);
                 let bound = IpNet::new(address.into(), prefix_len).ok().and_then(|prefix| {
                     let sid = control.sids.get(&Key { table: Key::MAIN, prefix })?;
-                    static_::policy(&sid.said.behavior)
+                    Some((static_::policy(&sid.said.behavior)?, control.policy_of(sid)))
                 });
-                self.policy = bound.map(|name| bound_policy(name, control));
+                self.policy = bound.map(|(name, installed)| bound_policy(name, installed));
                 self.sid = Some(trace::Sid {
                     sid: match prefix_len {
                         128 => address.to_string(),
@@ -392,8 +392,7 @@ impl trace::Step {
 }
 
 /// The policy that a binding SID stands for.
-fn bound_policy(name: &str, control: &Control) -> trace::Policy {
-    let installed = control.policies.get(name);
+fn bound_policy(name: &str, installed: Option<&InstalledPolicy>) -> trace::Policy {
     // Of several lists it is not known which one was taken.
     let only = installed.and_then(|policy| match &*policy.said.lists {
         [list] => Some(list),

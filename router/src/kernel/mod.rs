@@ -124,7 +124,6 @@ impl Kernel {
             }
             if let Some(when) = self.stale {
                 sleep_until(when).await;
-                self.resyncs += 1;
                 self.resync()?;
                 continue;
             }
@@ -151,6 +150,7 @@ impl Kernel {
                 }
             };
             if !matches!(heard, Ok(Heard::All)) {
+                self.resyncs += 1;
                 self.stale = Some(Instant::now());
             }
             heard?;

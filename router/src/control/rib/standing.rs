@@ -13,6 +13,8 @@ pub enum Standing {
     /// It is the best, and none of its next hops is on an interface of ours, nor does a route
     /// lead to one.
     NextHopUnresolved,
+    /// It is the best, and workers use the one before it until its neighbour answers.
+    NeighborAwaited,
     /// It is the best, and its interface is not one of ours.
     InterfaceUnknown,
     /// It is the best, and there is no policy of that name.
@@ -35,6 +37,7 @@ impl Standing {
             Self::Best => "best",
             Self::LeftToKernel => "left-to-kernel",
             Self::NextHopUnresolved => "next-hop-unresolved",
+            Self::NeighborAwaited => "neighbor-awaited",
             Self::InterfaceUnknown => "interface-unknown",
             Self::PolicyUnknown => "policy-unknown",
             Self::PolicyUnresolved => "policy-unresolved",

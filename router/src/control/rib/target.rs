@@ -59,6 +59,8 @@ impl From<&NextHop> for Hop {
 pub enum Target {
     /// To a local SID's behavior; the SID is the prefix itself.
     Sid(Arc<LocalSid>),
+    /// To a local SID that carries its policy itself, as [`Encap`](Self::Encap) does, and names it.
+    Binding(Arc<LocalSid>, Arc<Policy>),
     /// Into the policy of this name.
     Policy(Arc<str>),
     /// Into the policy of this name, and through the neighbour where it has no way.
@@ -95,8 +97,6 @@ pub enum LeftToKernel {
     Interface(Arc<str>),
     /// A SID with an action that the data plane does not have.
     Action(Arc<str>),
-    /// A SID that carries its segments itself (`End.B6.Encaps`), where ours name a policy.
-    OwnSegments,
     /// A SID with flavors that the data plane does not have.
     Flavors,
     /// An encapsulation that the data plane does not have.
@@ -123,7 +123,6 @@ impl LeftToKernel {
         match self {
             Self::Interface(_) => "interface-not-served",
             Self::Action(_) => "action-not-supported",
-            Self::OwnSegments => "segments-of-its-own",
             Self::Flavors => "flavors-not-supported",
             Self::Encapsulation(_) => "encapsulation-not-supported",
             Self::MixedNextHops => "mixed-next-hops",
@@ -142,7 +141,6 @@ impl fmt::Display for LeftToKernel {
         match self {
             Self::Interface(name) => write!(f, "{name} is not served by Sidewinder"),
             Self::Action(action) => write!(f, "{action} is not supported"),
-            Self::OwnSegments => f.write_str("it carries its segments itself, without a policy"),
             Self::Flavors => f.write_str("its flavors are not supported"),
             Self::Encapsulation(kind) => write!(f, "encapsulation by {kind} is not supported"),
             Self::MixedNextHops => f.write_str("its next hops do not encapsulate alike"),
@@ -160,6 +158,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sid(sid) => write!(f, "sid {}", sid.behavior),
+            Self::Binding(sid, policy) => write!(f, "sid {}, {}", sid.behavior, policy.name),
             Self::Policy(name) => write!(f, "policy {name}"),
             Self::Colored(name, hop) => write!(f, "policy {name}, or via {}", hop.among(1)),
             Self::Encap(policy) => f.write_str(&policy.name),

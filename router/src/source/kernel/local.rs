@@ -1,22 +1,24 @@
 //! From `encap seg6local` to local SIDs.
 //!
 //! What is not here is left to the kernel, which has the SID and does it: a behavior that the data
-//! plane learns is a row of [`sid`].
+//! plane learns is a row of [`target`].
+
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 use sidewinder_config::{Behavior, Flavors, Hmac, LocalSid, NextHop, Structure, Table};
 
 use super::translate::Translator;
-use crate::control::rib::LeftToKernel;
+use crate::control::rib::{LeftToKernel, Target};
 use crate::kernel::lwtunnel::{Action, Local, operation};
 
 /// The SID that a route with this action makes of its prefix. `link` is the route's own link.
-pub fn sid(
+pub fn target(
     translator: &Translator<'_>,
     prefix: Ipv6Net,
     link: u32,
     local: &Local,
-) -> Result<LocalSid, LeftToKernel> {
+) -> Result<Target, LeftToKernel> {
     let not_supported = || LeftToKernel::Action(local.action.to_string().into());
     // Actions without their parameters are refused by the kernel; others may come with more.
     if local.unknown || local.iif != 0 {
@@ -36,6 +38,7 @@ pub fn sid(
         }
         None => Err(not_supported()),
     };
+    let mut binding = None;
     let behavior = match local.action {
         Action::End => Behavior::End,
         Action::EndX => Behavior::EndX { next_hops: nh6()? },
@@ -54,8 +57,14 @@ pub fn sid(
         Action::EndDx2 if local.oif != 0 => {
             Behavior::EndDx2 { interface: translator.served(local.oif)?.to_string() }
         }
-        Action::EndB6Encaps => return Err(LeftToKernel::OwnSegments),
+        Action::EndB6Encaps if !local.segs.is_empty() => {
+            let policy = translator.binding(&local.segs)?;
+            let name = policy.name.clone();
+            binding = Some(policy);
+            Behavior::EndB6Encaps { policy: name }
+        }
         Action::EndDx2
+        | Action::EndB6Encaps
         | Action::EndB6
         | Action::EndBm
         | Action::EndS
@@ -79,7 +88,12 @@ pub fn sid(
     };
     let structure = if flavors.next_csid { Some(structure(local.csid_bits)?) } else { None };
     // Whether the kernel verifies an HMAC is a matter of the interface, and none of the SID's.
-    Ok(LocalSid { sid: prefix, behavior, flavors, structure, hmac: Hmac::Ignore })
+    let hmac = Hmac::Ignore;
+    let sid = Arc::new(LocalSid { sid: prefix, behavior, flavors, structure, hmac });
+    Ok(match binding {
+        Some(policy) => Target::Binding(sid, policy),
+        None => Target::Sid(sid),
+    })
 }
 
 /// The kernel does not tell node and function apart, and nothing depends on it.

@@ -273,6 +273,9 @@ impl Mirror {
         match target {
             Target::Via(hops) => Target::Via(shared(&mut self.hops, hops)),
             Target::Encap(policy) => Target::Encap(shared(&mut self.policies, policy)),
+            Target::Binding(sid, policy) => {
+                Target::Binding(sid, shared(&mut self.policies, policy))
+            }
             other => other,
         }
     }

@@ -261,6 +261,57 @@ fn encapsulation_needs_a_source() {
     assert_eq!(routes, ["H.Encaps fc00:0:2:e::,fc00:0:3:d6:: distance 0 metric 1024"]);
 }
 
+/// End.B6.Encaps brings its policy along, which is there as long as the SID is.
+#[test]
+fn a_sid_carries_its_policy() {
+    let command = "-6 route add fc00:0:1:b7:: encap seg6local action End.B6.Encaps \
+                   srh segs fc00:0:2::,fc00:0:3:: dev e0";
+    let mut without = router("");
+    take(&mut without, &[command], None);
+    let left = ["kernel (no-encap-source) distance 0 metric 1024"];
+    assert_eq!(said(&without.2, "fc00:0:1:b7::/128"), left);
+
+    let mut all = router(SOURCE);
+    take(&mut all, &[command], None);
+    let target = "sid End.B6.Encaps, H.Encaps fc00:0:2::,fc00:0:3::";
+    assert_eq!(said(&all.2, "fc00:0:1:b7::/128"), [format!("{target} distance 0 metric 1024")]);
+    let key = Key { table: Key::MAIN, prefix: "fc00:0:1:b7::/128".parse().unwrap() };
+    let policy = |control: &Control| {
+        let policy = control.policy_of(&control.sids[&key]).unwrap();
+        assert_eq!(*policy.said.source.to_string(), *"fc00:0:1::1");
+        policy.written.clone()
+    };
+    let segs = |segs: &[&str]| vec![segs.iter().map(|seg| seg.parse().unwrap()).collect()];
+    assert_eq!(policy(&all.2), segs(&["fc00:0:2::", "fc00:0:3::"]));
+    assert_eq!(all.2.inline_policies().count(), 1);
+    // Another list, as `ip route replace` has it; then none.
+    let RouteMessage::Route(mut route, _) = captured::all()
+        .iter()
+        .find(|captured| captured.command == command)
+        .and_then(|captured| captured.read().pop())
+        .unwrap()
+    else {
+        panic!("no route");
+    };
+    let Way::Legs(legs) = &mut route.way else { panic!("no legs") };
+    let Some(Encap::Local(local)) = &mut legs[0].encap else { panic!("no SID") };
+    local.segs.reverse();
+    let (mirror, view, control) = &mut all;
+    for (message, expected) in [
+        (
+            RouteMessage::Route(route.clone(), Place::Alone),
+            Some(segs(&["fc00:0:3::", "fc00:0:2::"])),
+        ),
+        (RouteMessage::RouteGone(route), None),
+    ] {
+        mirror.follow(&[Event::Route(message)], view, control);
+        control.reconcile();
+        assert!(control.publish());
+        assert_eq!(control.sids.contains_key(&key).then(|| policy(control)), expected);
+        assert_eq!(control.inline_policies().count(), usize::from(expected.is_some()));
+    }
+}
+
 /// A SID whose table is not mirrored is the kernel's; one whose neighbour is nowhere says so.
 #[test]
 fn sids_that_lead_elsewhere() {

@@ -61,7 +61,7 @@ impl Translator<'_> {
         if let (Some(Encap::Local(local)), [leg], IpNet::V6(prefix)) =
             (&first.encap, legs, key.prefix)
         {
-            return Ok(Target::Sid(Arc::new(local::sid(self, prefix, leg.link, local)?)));
+            return local::target(self, prefix, leg.link, local);
         }
         // A path MTU below the link's is the kernel's to keep to.
         let link_mtu = |leg: &Leg| self.view.links.get(&leg.link).map_or(0, |link| link.mtu);
@@ -114,13 +114,7 @@ impl Translator<'_> {
                 Some(Encap::Seg6(Seg6 { mode: same, segs })) if *same == mode => {
                     // Weights of ours are smaller: the kernel's are seldom large.
                     let weight = leg.weight.clamp(1, u32::from(u8::MAX)) as u8;
-                    Ok(SegmentList {
-                        segs: segs.clone(),
-                        structures: Vec::new(),
-                        via: Vec::new(),
-                        weight,
-                        path: 0,
-                    })
+                    Ok(list(segs, weight))
                 }
                 _ => Err(LeftToKernel::MixedNextHops),
             })
@@ -132,6 +126,12 @@ impl Translator<'_> {
             (_, None) => return Err(LeftToKernel::NoEncapSource),
         };
         Ok(Target::Encap(inline(Policy::new(behavior, lists, source))))
+    }
+
+    /// The policy of a SID that carries its segments itself.
+    pub fn binding(&self, segs: &[Ipv6Addr]) -> Result<Arc<Policy>, LeftToKernel> {
+        let source = encap_source(self.config, self.ports).ok_or(LeftToKernel::NoEncapSource)?;
+        Ok(inline(Policy::new(Headend::HEncaps, vec![list(segs, 1)], source)))
     }
 
     /// Our name of a link that packets can leave by.
@@ -168,6 +168,10 @@ impl Translator<'_> {
             || self.config.interfaces.iter().any(|interface| interface.table.0 == table)
             || self.config.routes.iter().any(|route| route.table.0 == table)
     }
+}
+
+fn list(segs: &[Ipv6Addr], weight: u8) -> SegmentList {
+    SegmentList { segs: segs.to_vec(), structures: Vec::new(), via: Vec::new(), weight, path: 0 }
 }
 
 /// Source of the outer headers of routes that encapsulate: the kernel does not tell which one it
