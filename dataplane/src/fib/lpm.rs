@@ -155,8 +155,15 @@ impl Lpm {
             self.default = entry;
             return;
         }
+        self.insert_run(key, key, len, entry);
+    }
+
+    /// Sets the entry of all prefixes of a length from one to another. Those longer than 64 bits are
+    /// in the same /64.
+    pub fn insert_run(&mut self, key: u128, end: u128, len: u8, entry: Entry) {
         let new = Word::of(entry, len);
-        self.change(key, len, |word| if word.owner() <= len { new } else { word });
+        let change = |word: Word| if word.owner() <= len { new } else { word };
+        self.change(key & mask(len), end | !mask(len), len, change);
     }
 
     /// Removes a prefix. `next` is the longest prefix that covers it, if there is one besides the
@@ -167,7 +174,8 @@ impl Lpm {
             return;
         }
         let next = next.map_or(Word::NONE, |(len, entry)| Word::of(entry, len));
-        self.change(key, len, |word| if word.owner() == len { next } else { word });
+        let change = |word: Word| if word.owner() == len { next } else { word };
+        self.change(key & mask(len), key | !mask(len), len, change);
     }
 
     /// Bytes of memory the table takes.
@@ -177,9 +185,9 @@ impl Lpm {
             + size_of::<u32>() * self.free.capacity()
     }
 
-    /// Replaces the words of the intervals of a prefix.
-    fn change(&mut self, key: u128, len: u8, change: impl Fn(Word) -> Word) {
-        let (first, last) = (key & mask(len), key | !mask(len));
+    /// Replaces the words of the intervals from the first address to the last, which are those of
+    /// prefixes of a length.
+    fn change(&mut self, first: u128, last: u128, len: u8, change: impl Fn(Word) -> Word) {
         if len > 64 {
             self.change_lower(first, last, change);
             return;

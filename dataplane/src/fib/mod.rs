@@ -271,6 +271,21 @@ impl Fib {
     }
 }
 
+impl Fib {
+    /// Applies all changes from one to another that is a route to a later prefix of the same table,
+    /// length and entry: those to every prefix in between.
+    pub(crate) fn insert_run(&mut self, first: &Change, last: &Change) {
+        let (Change::Route { table, v4, key, len, entry }, Change::Route { key: end, .. }) =
+            (first, last)
+        else {
+            return;
+        };
+        let Some(table) = self.tables.get_mut(usize::from(*table)) else { return };
+        let lpm = if *v4 { &mut table.v4 } else { &mut table.v6 };
+        lpm.insert_run(*key, *end, *len, *entry);
+    }
+}
+
 /// [`put`] of something that may be missing: what is in between is.
 fn set<T: Clone>(items: &mut Vec<Option<T>>, index: u32, item: Option<T>) {
     let index = index as usize;

@@ -6,6 +6,7 @@ use super::{
     Change, Fib,
     entry::Entry,
     nexthop::Health,
+    node::mask,
     publish::{Publisher, Reader},
     table::Prefixes,
 };
@@ -91,9 +92,7 @@ impl Writer {
         }
         let Some(spare) = self.publisher.spare() else { return false };
         sort(&mut self.staged);
-        for step in &self.staged {
-            spare.apply(step.change.clone(), step.fallback);
-        }
+        apply(spare, &self.staged);
         self.missed = std::mem::take(&mut self.staged);
         self.publisher.publish()
     }
@@ -105,15 +104,44 @@ impl Writer {
             return true;
         }
         let Some(spare) = self.publisher.spare() else { return false };
-        for step in self.missed.drain(..) {
-            spare.apply(step.change, step.fallback);
-        }
+        apply(spare, &self.missed);
+        self.missed.clear();
         true
     }
 
     /// Routes of a table: IPv6 and IPv4.
     pub fn route_counts(&self) -> Vec<(usize, usize)> {
         self.prefixes.iter().map(|[v6, v4]| (v6.len(), v4.len())).collect()
+    }
+}
+
+impl Step {
+    /// Whether the other one continues it: a route to the prefix behind, of the same length and to
+    /// the same place.
+    fn goes_on_in(&self, other: &Self) -> bool {
+        let route = |step: &Self| match step.change {
+            Change::Route { table, v4, key, len, entry } if entry != Entry::NONE && len > 0 => {
+                Some((key & mask(len), (table, v4, len, entry)))
+            }
+            _ => None,
+        };
+        let (Some((key, one)), Some((next, another))) = (route(self), route(other)) else {
+            return false;
+        };
+        let is_next = key.checked_add(1 << (128 - u32::from(one.2))) == Some(next);
+        // Longer ones are in a tree for each /64.
+        is_next && one == another && (one.2 <= 64 || key >> 64 == next >> 64)
+    }
+}
+
+/// Takes steps in order. Routes side by side, of loopback addresses or locators of a whole network,
+/// say, are one change where they lead to the same place.
+fn apply(fib: &mut Fib, steps: &[Step]) {
+    for run in steps.chunk_by(Step::goes_on_in) {
+        match run {
+            [first, .., last] => fib.insert_run(&first.change, &last.change),
+            _ => run.iter().for_each(|step| fib.apply(step.change.clone(), step.fallback)),
+        }
     }
 }
 
@@ -138,6 +166,8 @@ fn sort(steps: &mut [Step]) {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn route(key: u128, len: u8, entry: Entry) -> Change {
@@ -185,6 +215,51 @@ mod tests {
                 assert_eq!(table.lookup(key(n) | 1), expected, "{n}");
             }
             writer.stage(route(key(5000), 48, Entry::forward(1)));
+        }
+    }
+
+    /// A change of a prefix among few, many of which lie side by side.
+    fn change() -> impl Strategy<Value = (u128, u8, Entry)> {
+        let len = prop_oneof![Just(47), Just(48), Just(64), Just(127), Just(128), Just(0)];
+        let entry = prop_oneof![1 => Just(Entry::NONE), 6 => (1..3_u32).prop_map(Entry::forward)];
+        (0..24_u128, len, entry).prop_map(|(n, len, entry)| {
+            let place = if len == 0 { 0 } else { n << (128 - u32::from(len)) };
+            (place, len, entry)
+        })
+    }
+
+    proptest! {
+        /// Whatever is put together: what is published is what each change says for itself.
+        #[test]
+        fn runs_change_nothing(
+            rounds in proptest::collection::vec(
+                (proptest::collection::vec(change(), 1..80), any::<bool>()), 1..6,
+            ),
+        ) {
+            let mut writer = Writer::new(Arc::new(Health::default()));
+            writer.stage(Change::AddTable { number: 254 });
+            let mut naive = std::collections::BTreeMap::new();
+            for (mut changes, in_order) in rounds {
+                if in_order {
+                    changes.sort_by_key(|(key, len, _)| (*len, *key));
+                }
+                for (key, len, entry) in changes {
+                    writer.stage(route(key, len, entry));
+                    naive.insert((len, key), entry);
+                }
+                prop_assert!(writer.publish());
+                let table = &writer.live().tables[0].v6;
+                for (len, key) in naive.keys() {
+                    let last = key | !mask(*len);
+                    for address in [key.wrapping_sub(1), *key, last, last.wrapping_add(1)] {
+                        let covering = naive.iter().rev().find(|((len, key), entry)| {
+                            **entry != Entry::NONE && address & mask(*len) == *key
+                        });
+                        let expected = covering.map_or(Entry::NONE, |(_, entry)| *entry);
+                        prop_assert_eq!(table.lookup(address), expected, "{:x}", address);
+                    }
+                }
+            }
         }
     }
 }
