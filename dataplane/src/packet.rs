@@ -101,6 +101,20 @@ impl Meta {
             received: Received::new(head as u16, false, [0; 16], 0),
         }
     }
+
+    /// Where a byte of the packet as it is now was when it was received, both counted from the IP
+    /// header on. `None` where it was not there: it is part of what was put in here.
+    pub fn received_at(&self, now: u32) -> Option<u32> {
+        let received = &self.received;
+        let added = u32::from(received.head).saturating_sub(self.head);
+        let front = u32::from(received.popped_len);
+        match received.popped {
+            INSERTED if now < front => Some(now),
+            INSERTED => now.checked_sub(added).filter(|at| *at >= front),
+            popped if received.is_popped() && now >= front => Some(now + u32::from(popped)),
+            _ => now.checked_sub(added),
+        }
+    }
 }
 
 impl Received {
@@ -124,13 +138,6 @@ impl Received {
     #[inline(always)]
     pub fn is_popped(&self) -> bool {
         self.popped != 0 && self.popped != INSERTED
-    }
-
-    /// Where a byte of the packet as it is now was when it was received, both counted from the IP
-    /// header on.
-    pub fn offset(&self, now: u32) -> u32 {
-        let behind = self.is_popped() && now >= u32::from(self.popped_len);
-        now + if behind { u32::from(self.popped) } else { 0 }
     }
 }
 
@@ -539,6 +546,46 @@ mod tests {
             packet.set_byte(6, 0xee);
             packet.restore();
             prop_assert_eq!(packet.bytes(), &bytes[..]);
+        }
+
+        /// Where a byte was when the packet came: the same byte is there, and what has no such place
+        /// was put in here.
+        #[test]
+        fn bytes_are_where_they_were(
+            bytes in proptest::collection::vec(any::<u8>(), 120..200),
+            front in prop_oneof![Just(40u16), Just(48)],
+            len in 8u16..64,
+            how in 0..3,
+        ) {
+            let mut bytes = bytes;
+            bytes[0] = 0x60;
+            let mut frame = [0; FRAME_SIZE];
+            let mut meta = meta(bytes.len());
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            packet.bytes_mut().copy_from_slice(&bytes);
+            packet.remember(true, ipv6::address_at(&bytes, 24), bytes[7]);
+            let new = match how {
+                0 => {
+                    packet.insert(front, len).unwrap().fill(0);
+                    front..front + len
+                }
+                1 => {
+                    packet.push_front(usize::from(len)).unwrap().fill(0);
+                    0..len
+                }
+                _ => {
+                    packet.remove(front, len).unwrap();
+                    0..0
+                }
+            };
+            for now in 0..packet.len() {
+                match packet.meta.received_at(now as u32) {
+                    Some(at) => prop_assert_eq!(packet.bytes()[now], bytes[at as usize]),
+                    None => prop_assert!(new.contains(&(now as u16))),
+                }
+            }
+            let known = (0..packet.len() as u32).filter_map(|now| packet.meta.received_at(now));
+            prop_assert_eq!(known.count(), packet.len() - new.len());
         }
 
         /// Headers that were pushed in front are changed and taken out again, and the packet behind
