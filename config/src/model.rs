@@ -126,6 +126,10 @@ pub struct Interface {
     pub steer: Steer,
     /// Whether packets from here may be addressed to our SIDs (RFC 8754, 5.1).
     pub domain: Domain,
+    /// Whether packets to SIDs of 5f00::/16 may leave here, though it leads out of the domain (RFC 9602).
+    pub let_sids_out: bool,
+    /// Which sources packets from here may have (RFC 3704; RFC 8754, 7).
+    pub source_check: SourceCheck,
     /// Table that packets from here are looked up in.
     pub table: Table,
     /// Policy that everything from here is steered into: frames by one of H.Encaps.L2 or
@@ -142,6 +146,8 @@ impl Interface {
             queues: Queues::default(),
             steer: Steer::default(),
             domain: Domain::default(),
+            let_sids_out: false,
+            source_check: SourceCheck::default(),
             table: Table::default(),
             policy: None,
         }
@@ -546,8 +552,23 @@ words! {
         /// Inside: packets to our SIDs are welcome.
         #[default]
         Internal = "internal",
-        /// Outside: packets to our SID block are dropped. Not supported by this version.
+        /// Outside: packets to our SID block are dropped.
         External = "external",
+    }
+}
+
+words! {
+    /// Which sources packets may have that come in by an interface (RFC 3704; RFC 8754, 7).
+    SourceCheck {
+        /// Any.
+        #[default]
+        Off = "off",
+        /// None that is a SID or one of `sid-sources`. The default where an interface is external.
+        Domain = "domain",
+        /// Those that a route leads to.
+        Loose = "loose",
+        /// Those that a route leads to by the interface itself.
+        Strict = "strict",
     }
 }
 

@@ -318,6 +318,14 @@ pub(super) fn policy(
     let behavior = item.require("behavior", "\"H.Encaps\"", headend);
     let bsid = item.get_at("bsid", read::sid);
     facts.sids.extend(bsid.clone());
+    let hmac = hmac(item, false, facts);
+    if let Some(value) = item.value("hmac").filter(|_| !item.has("bsid")) {
+        item.push(
+            Diagnostic::error("`hmac` is asked of packets to a binding SID")
+                .at(value.span(), "the policy has none")
+                .help("remove it, or add `bsid`; `hmac-key` has the segment lists signed"),
+        );
+    }
     let bound = bsid.zip(name.clone()).zip(behavior.clone());
     let bound = bound.and_then(|((bsid, name), At { value: headend, span })| {
         let Some(behavior) = headend.binding(name.value) else {
@@ -334,7 +342,7 @@ pub(super) fn policy(
             });
             return None;
         };
-        let (flavors, hmac) = Default::default();
+        let flavors = Flavors::default();
         Some(LocalSid { sid: bsid.value, behavior, flavors, structure: None, hmac })
     });
     (read_policy(item, name, behavior, encap_source, facts), bound)

@@ -1,13 +1,20 @@
 //! Out of the node: hop limit, adjacency, MTU, Ethernet header.
 
-use super::{departures::Departures, ip};
+use super::{departures::Departures, fragment, ip};
 use crate::{
     behavior::flow,
-    fib::{Fib, entry::GroupId, nexthop::State},
+    fib::{
+        Fib, Prefix,
+        entry::{AdjacencyId, GroupId},
+        nexthop::{Adjacency, State},
+    },
     packet::{Meta, Packet},
     verdict::{Reason, Verdict},
     wire::ethernet,
 };
+
+/// Where SIDs are from that have a meaning in one domain only, and no route outside: RFC 9602.
+const SIDS: Prefix = Prefix::new(0x5f00 << 112, 16);
 
 const DOWN: Verdict = Verdict::Refuse(Reason::AdjacencyDown, 0);
 
@@ -39,7 +46,7 @@ impl Forwarder<'_> {
         let adjacency = fib.adjacencies.get(id as usize).ok_or(DOWN)?;
         let len = packet.len();
         if len > usize::from(adjacency.mtu) {
-            return Err(too_big(packet.meta, adjacency.mtu));
+            look_again(packet, id, adjacency, fib)?;
         }
         let ether_type = if packet.meta.v6 { ethernet::IPV6 } else { ethernet::IPV4 };
         let (port, head) = (adjacency.port, packet.meta.head);
@@ -49,6 +56,32 @@ impl Forwarder<'_> {
         packet.meta.egress = port;
         self.departures.note(port);
         Ok((head as u16 - ethernet::HEADER_LEN as u16, (len + ethernet::HEADER_LEN) as u16))
+    }
+}
+
+/// Whether a packet may leave after all that is longer than its adjacency says.
+#[cold]
+#[inline(never)]
+fn look_again(
+    packet: &Packet<'_>,
+    id: AdjacencyId,
+    adjacency: &Adjacency,
+    fib: &Fib,
+) -> Result<(), Verdict> {
+    if adjacency.is_watched() && packet.meta.v6 && SIDS.contains(packet.meta.key) {
+        return Err(Verdict::Drop(Reason::SidToOutside));
+    }
+    let mtu = match adjacency.mtu_in(fib) {
+        // Of a port that is down.
+        0 => return Err(DOWN),
+        mtu => mtu,
+    };
+    if packet.len() <= usize::from(mtu) {
+        Ok(())
+    } else if fragment::is_allowed(packet) {
+        Err(Verdict::Fragment(id))
+    } else {
+        Err(too_big(packet.meta, mtu))
     }
 }
 
