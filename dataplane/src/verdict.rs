@@ -11,6 +11,8 @@ pub enum Verdict {
     Forward(GroupId),
     /// It is an Ethernet frame: send it by this port as it is.
     Transmit(PortIndex),
+    /// It is longer than this adjacency says, which may mean that it is to be looked at once more.
+    TooLong(AdjacencyId),
     /// It is IPv4, or was when it came, and too long for this adjacency: send it there in fragments.
     Fragment(AdjacencyId),
     /// It has become an answer to its sender: look the destination up in the table it came by.

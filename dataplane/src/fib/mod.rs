@@ -262,6 +262,13 @@ impl Fib {
         Self { health, ..Self::default() }
     }
 
+    /// The number of one of the adjacencies, by where it lies.
+    pub(crate) fn id_of(&self, adjacency: &Adjacency) -> AdjacencyId {
+        let (first, this) =
+            (self.adjacencies.as_ptr().addr(), std::ptr::from_ref(adjacency).addr());
+        (this.wrapping_sub(first) / size_of::<Adjacency>()) as AdjacencyId
+    }
+
     /// Applies a change. `fallback` is what [`lpm::Lpm::remove`] asks for, where the change
     /// removes a route.
     pub(crate) fn apply(&mut self, change: Change, fallback: Option<(u8, Entry)>) {

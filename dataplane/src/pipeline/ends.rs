@@ -55,6 +55,7 @@ impl Ends {
             | Verdict::Lookup(_)
             | Verdict::Forward(_)
             | Verdict::Fragment(_)
+            | Verdict::TooLong(_)
             | Verdict::Transmit(_) => None,
             Verdict::Punt(Punted::Solicit(port)) => {
                 let now = self.now();

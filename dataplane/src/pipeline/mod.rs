@@ -172,7 +172,7 @@ impl Pipeline {
         let port = context.fib.ports.get(usize::from(ingress));
         let policy = port.and_then(|port| port.policy);
         // What comes in here is looked at once more, behind the first look-up.
-        let mut special = port.filter(|port| port.is_special());
+        let mut is_special = port.is_some_and(PortSettings::is_special);
         match policy {
             None => self.parse(ingress, burst, context, observer),
             Some(policy) => self.parse_frames(ingress, policy, burst, context, observer),
@@ -182,8 +182,9 @@ impl Pipeline {
                 break;
             }
             self.pending.look_up(context.fib);
-            if let Some(port) = special.take() {
-                self.enter(ingress, port, burst, context, observer);
+            if is_special {
+                is_special = false;
+                self.enter(ingress, burst, context, observer);
             }
             observer.looked_up(&self.view(burst, context.umem, context.fib));
             self.act(burst, context.umem, context.fib);
@@ -207,11 +208,11 @@ impl Pipeline {
     fn enter<U: Punt>(
         &mut self,
         ingress: PortIndex,
-        port: &PortSettings,
         burst: &Burst,
         context: &mut Context<'_, U>,
         observer: &mut impl Observer,
     ) {
+        let Some(port) = context.fib.ports.get(usize::from(ingress)) else { return };
         if port.external {
             self.keep_out(burst, context.umem, context.fib, observer);
         }

@@ -342,6 +342,7 @@ fn words(verdict: Verdict) -> String {
         Verdict::Forward(_) => "forward".into(),
         Verdict::Transmit(_) => "send the frame".into(),
         Verdict::Fragment(_) => "forward in fragments".into(),
+        Verdict::TooLong(_) => "look at it once more".into(),
         Verdict::Reply(reason) => format!("answer {}", reason.name()),
         Verdict::Punt(_) => "punt".into(),
         Verdict::Drop(reason) => format!("drop {}", reason.name()),
