@@ -6,9 +6,10 @@
 
 mod link_state;
 mod next_hops;
+mod policies;
 mod routing;
 mod rules;
-mod segments;
+mod sids;
 mod structure;
 
 use std::collections::HashSet;
@@ -105,11 +106,11 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
 
     let mut locators = Vec::new();
     for item in top.tables("locator", &LOCATOR) {
-        locators.extend(segments::locator(&item, &mut facts));
+        locators.extend(sids::locator(&item, &mut facts));
     }
     let mut sids = Vec::new();
     for item in top.tables("sid", &SID) {
-        sids.extend(segments::sid(&item, &locators, &mut facts));
+        sids.extend(sids::sid(&item, &locators, &mut facts));
     }
     let mut policies = Vec::new();
     let mut without_source = Vec::new();
@@ -117,7 +118,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         if !item.has("source") && !encap_source_given {
             without_source.push(item.header());
         }
-        let (policy, bound) = segments::policy(&item, router.encap_source, &mut facts);
+        let (policy, bound) = policies::policy(&item, router.encap_source, &mut facts);
         policies.extend(policy);
         sids.extend(bound);
     }
