@@ -1,5 +1,6 @@
 //! What files and views of the kernel become.
 
+mod border;
 mod policies;
 
 use std::net::IpAddr;
