@@ -55,7 +55,7 @@ schemas! {
         "name", "cores", "encap-source", "encap-hop-limit", "encap-flow-label", "encap-traffic-class", "sid-sources", "icmp-source",
         "icmp-rate", "o-flag", "poll", "socket", "metrics", "hmac-keys",
     ];
-    INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "table", "policy"];
+    INTERFACE = "[[interface]]" ["name", "zero-copy", "queues", "steer", "domain", "let-sids-out", "source-check", "table", "policy"];
     LOCATOR = "[[locator]]" ["name", "prefix", "block-bits", "node-bits", "function-bits"];
     SID = "[[sid]]" [
         "sid", "behavior", "flavors", "nh6", "nh4", "interface", "next-hops", "table", "policy",
@@ -63,7 +63,7 @@ schemas! {
     ];
     POLICY = "[[policy]]" [
         "name", "behavior", "segs", "via", "lists", "candidate-paths", "compress", "color", "endpoint",
-        "source", "bsid", "hmac-key",
+        "source", "bsid", "hmac", "hmac-key",
     ];
     CANDIDATE_PATH = "candidate-paths" ["name", "preference", "segs", "via", "lists"];
     SEG = "segs" ["sid", "block-bits", "node-bits", "function-bits"];

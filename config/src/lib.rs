@@ -35,7 +35,8 @@ pub use crate::model::{
     Behavior, BgpLsSource, BgpSession, CandidatePath, Color, Config, Domain, Flavors, FlowLabel,
     Headend, Hmac, HmacForm, HmacKey, Interface, KernelSource, Link, LocalSid, Locator, Neighbor,
     NextHop, Node, OFlag, Policy, Poll, Queues, Route, RouteAction, Router, RouterId, Rule,
-    RuleAction, RuleScope, Secret, SegmentList, Sources, Steer, Structure, Table, ZeroCopy,
+    RuleAction, RuleScope, Secret, SegmentList, SourceCheck, Sources, Steer, Structure, Table,
+    ZeroCopy,
 };
 pub use crate::report::{Diagnostic, Report, Severity};
 

@@ -116,6 +116,8 @@ pub struct WorkerCounters {
     pub sent: Box<[CachePadded<TrafficCounter>]>,
     /// Packets that went on to another node.
     pub forwarded: Counter,
+    /// Fragments that were sent, beside the first of each packet: that is the packet, forwarded.
+    pub fragments: Counter,
     /// Packets that were given to the host.
     pub punted: Counter,
     /// Packets that became an answer to their sender.
@@ -144,6 +146,7 @@ impl WorkerCounters {
             received: (0..ports).map(|_| CachePadded::default()).collect(),
             sent: (0..ports).map(|_| CachePadded::default()).collect(),
             forwarded: Counter::default(),
+            fragments: Counter::default(),
             punted: Counter::default(),
             replied: Counter::default(),
             dropped: Counter::default(),

@@ -53,9 +53,10 @@ pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Nod
     if packet.meta.received.ethernet {
         return false;
     }
+    let place = packet.meta.received_at(parameter);
     packet.restore();
     let answered = if packet.meta.v6 {
-        error_v6(packet, reason, parameter, node)
+        error_v6(packet, reason, parameter, place, node)
     } else {
         error_v4(packet, reason, parameter, node)
     };
@@ -65,11 +66,19 @@ pub fn error(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Nod
     answered
 }
 
-/// The error about an IPv6 packet.
-fn error_v6(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
+/// The error about an IPv6 packet. `place` is where the byte was when the packet came that a pointer
+/// points to: with a header that was put in here, the sender has nothing to do.
+fn error_v6(
+    packet: &mut Packet<'_>,
+    reason: Reason,
+    parameter: u32,
+    place: Option<u32>,
+    node: &Node,
+) -> bool {
     let Some((kind, code)) = reason.icmpv6() else { return false };
-    let parameter = match kind {
-        icmpv6::kind::PARAMETER_PROBLEM => packet.meta.received.offset(parameter),
+    let parameter = match (kind, place) {
+        (icmpv6::kind::PARAMETER_PROBLEM, None) => return false,
+        (icmpv6::kind::PARAMETER_PROBLEM, Some(place)) => place,
         _ => parameter,
     };
     may_be_answered(packet.bytes(), kind) && quote_v6(packet, kind, code, parameter, node)
@@ -108,7 +117,7 @@ fn quote_v6(packet: &mut Packet<'_>, kind: u8, code: u8, parameter: u32, node: &
 fn error_v4(packet: &mut Packet<'_>, reason: Reason, parameter: u32, node: &Node) -> bool {
     let Some((kind, code)) = reason.icmpv4() else { return false };
     let Some(header) = ipv4::Ipv4::new_checked(packet.bytes()) else { return false };
-    // A packet that is too big is cut in fragments, unless it forbids that; which we cannot do.
+    // A packet that is too big is cut in fragments, unless it forbids that: nobody is told.
     let fragmentable = reason == Reason::PacketTooBig && !header.dont_fragment();
     !fragmentable
         && may_be_answered_v4(packet.bytes(), header)

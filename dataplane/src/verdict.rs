@@ -1,6 +1,6 @@
 //! What becomes of a packet.
 
-use crate::fib::entry::{GroupId, PortIndex, Punted, TableIndex};
+use crate::fib::entry::{AdjacencyId, GroupId, PortIndex, Punted, TableIndex};
 
 /// What a behavior says is to be done with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub enum Verdict {
     Forward(GroupId),
     /// It is an Ethernet frame: send it by this port as it is.
     Transmit(PortIndex),
+    /// It is longer than this adjacency says, which may mean that it is to be looked at once more.
+    TooLong(AdjacencyId),
+    /// It is IPv4, or was when it came, and too long for this adjacency: send it there in fragments.
+    Fragment(AdjacencyId),
     /// It has become an answer to its sender: look the destination up in the table it came by.
     Reply(Reason),
     /// Give it to the host.
@@ -87,6 +91,8 @@ reasons! {
     InnerPacket = "inner-packet-invalid",
     /// Version, length or checksum of the IP header are wrong.
     IpHeader = "ip-header-invalid",
+    /// No frame was free for a fragment.
+    NoFrame = "no-free-frame",
     /// More headers to push than there is headroom.
     NoHeadroom = "no-headroom",
     /// Next Header 59: nothing to process.
@@ -108,6 +114,8 @@ reasons! {
     PuntFailed = "punt-failed",
     /// More packets for the host than it is to be bothered with.
     PuntLimited = "punt-limited",
+    /// From an address that is not reached by the interface it came in by, or not at all.
+    ReversePath = "reverse-path",
     /// A routing header that is not an SRH, with segments left.
     RoutingType = "routing-type-unknown",
     /// Addresses that a router does not forward: multicast, link-local, unspecified, loopback.
@@ -120,6 +128,10 @@ reasons! {
     SidFromOutside = "sid-from-outside",
     /// For a SID of ours, from a source that may not use it.
     SidSource = "sid-source-refused",
+    /// For a SID, and about to leave the SR domain.
+    SidToOutside = "sid-to-outside",
+    /// From outside the SR domain, with a source inside of it.
+    SourceFromOutside = "source-from-outside",
     /// A TLV that runs over the end of its SRH, at a SID that looks at TLVs.
     TlvOverrun = "tlv-overrun",
     /// Round and round between our own SIDs and policies.

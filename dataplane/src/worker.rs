@@ -14,9 +14,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::{
     counters::WorkerCounters,
-    fib::{Fib, publish::Reader},
+    fib::{Fib, entry::PortIndex, publish::Reader},
     frame::{Burst, FreeList},
-    pipeline::{Context, Pipeline},
+    pipeline::{Context, Pipeline, fragment::Waiting},
     port::{Port, Punt, Umem},
     trace::Tap,
 };
@@ -159,6 +159,10 @@ impl<P: Port, U: Punt> Worker<P, U> {
                     port.transmit(out);
                 }
             }
+            if !self.pipeline.fragments.is_empty() {
+                let Self { ports, free, burst, pipeline, .. } = self;
+                send_fragments(&mut pipeline.fragments, ports, burst, free);
+            }
             self.counters.bursts.add(1);
         }
         for port in &mut self.ports {
@@ -183,4 +187,30 @@ impl<P: Port, U: Punt> Worker<P, U> {
     pub fn frames_held(&self) -> usize {
         self.free.len() + self.ports.iter().map(Port::held).sum::<usize>()
     }
+}
+
+/// Sends the fragments of packets whose first ones were sent with the burst, which is empty now.
+#[cold]
+fn send_fragments<P: Port>(
+    fragments: &mut Waiting,
+    ports: &mut [P],
+    burst: &mut Burst,
+    free: &mut FreeList,
+) {
+    let mut send = |port: PortIndex, burst: &mut Burst| {
+        if let Some(port) = ports.get_mut(usize::from(port)) {
+            port.transmit(burst);
+        }
+        // There was room for each. Should a port say otherwise now, no frame is lost.
+        burst.drain(..).for_each(|packet| free.push(packet.frame));
+    };
+    let mut last = 0;
+    for (port, packet) in fragments.drain() {
+        if port != last || burst.is_full() {
+            send(last, burst);
+        }
+        last = port;
+        burst.push(packet);
+    }
+    send(last, burst);
 }

@@ -12,7 +12,9 @@ use sidewinder_dataplane::{
     verdict::Reason,
 };
 use support::{
-    packet::{checksum, ethernet, fragment, icmpv6, ipv4, ipv6, options, srh, udp, word},
+    packet::{
+        checksum, ethernet, fragment, icmpv6, ipv4, ipv4_without_df, ipv6, options, srh, udp, word,
+    },
     router::{
         MTUS, NETWORKS, OWN, PORTS, Router, SIGNED, Settings, functions, host, key, neighbour_mac,
         own_mac, segment, sid,
@@ -29,7 +31,7 @@ const FRAMES: u32 = 2048;
 const KEPT: usize = 600;
 
 /// C-001, C-102: ten million packets of a random mix; after every round all frames are where they
-/// belong, and received = forwarded + punted + replied + dropped.
+/// belong, and received = forwarded + punted + replied + dropped. A packet that is cut is one, whatever its fragments.
 #[test]
 fn ten_million_packets() {
     let mut random = Random(0x5eed);
@@ -98,7 +100,8 @@ fn add_up(router: &Router<Host>, offered: u64, sent: Option<u64>) {
     assert_eq!(replied, by_reason(&counters.replies));
     let handed_over: u64 = counters.sent.iter().map(|port| port.get().packets).sum();
     // Answers to the host's own packets are handed to the host.
-    assert_eq!(handed_over + router.worker.punt.taken, forwarded + punted + replied);
+    let left = forwarded + counters.fragments.get() + punted + replied;
+    assert_eq!(handed_over + router.worker.punt.taken, left);
     assert!(received <= offered);
     if let Some(sent) = sent {
         assert_eq!((received, handed_over), (offered, sent));
@@ -141,11 +144,20 @@ fn every_reason_occurred(router: &Router<Host>) {
         })
         .map(|reason| reason.name())
         .collect();
-    // The policies of this router all fit, its host has little to do (see limits.rs), and all of its
-    // ports are inside the SR domain.
-    let others =
-        [Reason::NoHeadroom, Reason::PuntLimited, Reason::SidFromOutside, Reason::SidSource];
+    // The policies of this router all fit, its host and its fragments have enough (see limits.rs), and all
+    // of its ports are inside the SR domain.
+    let others = [
+        Reason::NoFrame,
+        Reason::NoHeadroom,
+        Reason::PuntLimited,
+        Reason::ReversePath,
+        Reason::SidFromOutside,
+        Reason::SidSource,
+        Reason::SidToOutside,
+        Reason::SourceFromOutside,
+    ];
     assert_eq!(missing, others.map(Reason::name));
+    assert!(counters.fragments.get() > 1000);
     assert!(counters.forwarded.get() > PACKETS / 5 && counters.punted.get() > 0);
 }
 
@@ -223,6 +235,9 @@ fn corpus() -> Vec<Vec<u8>> {
         packets.push(ipv4(17, 64, 0xc000_0201, to, &udp(1, b"hello")));
         packets.push(ipv4(17, 1, 0xc000_0201, to, &udp(1, &[7; 1440])));
     }
+    // In fragments: encapsulated, and with a header that is another now and then.
+    let cut = ipv4_without_df(0xc000_0201, 0xcb00_7101, &udp(1, &[7; 1440]));
+    packets.extend(std::iter::repeat_n(cut, 50));
     packets.extend(signed());
     packets.extend(errors());
     packets.iter().map(|packet| ethernet([0; 6], [0; 6], packet)).collect()

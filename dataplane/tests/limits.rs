@@ -1,4 +1,4 @@
-//! What a flood must not do to the host.
+//! What a flood must not do to the host, and what packets to be cut must not do to others.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ use sidewinder_dataplane::{
     verdict::Reason,
 };
 use support::{
-    packet::{ethernet, ipv6, udp},
+    packet::{ethernet, ipv4_without_df, ipv6, udp},
     router::{OWN, Router, Settings, host, neighbour_mac, own_mac},
 };
 
@@ -100,4 +100,68 @@ fn errors_about_errors_do_not_use_up_the_limit() {
     send(&mut router, 17, host(0x99, 1), &udp(7, b""));
     let replies = &router.worker.counters.replies[Reason::NoRoute as usize];
     assert_eq!(replies.get(), 1);
+}
+
+/// A router with so many frames, and places in rings, after one round with 32 packets that are cut in
+/// two, encapsulated, as they leave by port 1; and how many packets came out there.
+fn cut(frames: u32, ring: usize) -> (Router<Host>, usize) {
+    let settings = Settings { frames, ring, flow_label: FlowLabel::Hash };
+    let mut router = Router::new(settings, Host::default());
+    router.worker.round();
+    let packet = ipv4_without_df(0xc000_0201, 0xcb00_7101, &udp(1, &[7; 1440]));
+    for _ in 0..32 {
+        assert!(router.offer(0, &ethernet(own_mac(0), neighbour_mac(0), &packet)));
+    }
+    router.worker.round();
+    assert_eq!(router.worker.frames_held(), frames as usize);
+    let mut sent = 0;
+    while let Some(frame) = router.take_sent(1, |_| ()) {
+        router.worker.ports[1].complete(frame);
+        sent += 1;
+    }
+    router.worker.round();
+    assert_eq!(router.worker.frames_held(), frames as usize);
+    (router, sent)
+}
+
+/// C-100: fragments take frames that nobody needs, and room in the ring that is there. Each packet is
+/// counted once.
+#[test]
+fn fragments_take_what_is_left() {
+    for (frames, ring, sent, forwarded, reason) in [
+        (512, 128, 64, 32, None),
+        // All frames wait for packets to come.
+        (3 * 32, 64, 0, 0, Some(Reason::NoFrame)),
+        (3 * 32 + 10, 64, 20, 10, Some(Reason::NoFrame)),
+    ] {
+        let (router, came) = cut(frames, ring);
+        let counters = &router.worker.counters;
+        let fragments = sent as u64 - forwarded;
+        assert_eq!((came, counters.forwarded.get()), (sent, forwarded));
+        assert_eq!(counters.fragments.get(), fragments);
+        assert_eq!(counters.sent[1].get().packets, sent as u64);
+        assert_eq!(counters.dropped.get(), 32 - forwarded);
+        if let Some(reason) = reason {
+            assert_eq!(counters.drops[reason as usize].get(), 32 - forwarded);
+        }
+    }
+}
+
+/// A packet leaves whole, or in all of its fragments, or not at all.
+#[test]
+fn fragments_leave_together() {
+    let settings = Settings { frames: 512, ring: 64, flow_label: FlowLabel::Hash };
+    let mut router = Router::new(settings, Host::default());
+    let packet = ipv4_without_df(0xc000_0201, 0xcb00_7101, &udp(1, &[7; 1440]));
+    for _ in 0..3 {
+        for _ in 0..21 {
+            assert!(router.offer(0, &ethernet(own_mac(0), neighbour_mac(0), &packet)));
+        }
+        router.worker.round();
+    }
+    // Of 64 places in the ring 42 were taken, then the other 22.
+    let counters = &router.worker.counters;
+    assert_eq!((counters.forwarded.get(), counters.fragments.get()), (32, 32));
+    assert_eq!(counters.drops[Reason::TxRingFull as usize].get(), 31);
+    assert_eq!(router.worker.frames_held(), 512);
 }

@@ -12,15 +12,17 @@ use std::{
 use sidewinder_dataplane::{
     behavior::hmac::Policy,
     fib::{
-        Change, FlowLabel, Sid,
+        Change, FlowLabel, PortSettings, Sid, SourceCheck,
         entry::{Discard, Entry},
+        nexthop::Adjacency,
     },
     hmac::{Form, Key, Keys},
     port::memory::CountingHost,
     trace::{Filter, Kind, Ring, Session},
+    verdict::Reason,
 };
 use support::{
-    packet::{ethernet, icmpv6, ipv4, ipv6, srh, udp},
+    packet::{ethernet, icmpv6, ipv4, ipv4_without_df, ipv6, srh, udp},
     router::{OWN, PORTS, Router, Settings, host, neighbour_mac, own_mac, segment, sid},
 };
 
@@ -82,9 +84,41 @@ fn verifying_an_hmac_does_not_allocate() {
     wrong[95] ^= 1;
     let packets =
         [right, wrong].map(|packet| ethernet(own_mac(0), neighbour_mac(0), &packet)).to_vec();
+    hundred_rounds(&mut router, &packets);
+    let counters = &router.worker.counters;
+    assert_eq!((counters.forwarded.get(), counters.replied.get()), (100, 100));
+}
+
+/// Nor are sources checked with one, packets watched that leave the domain, or fragments made.
+#[test]
+fn the_border_does_not_allocate() {
+    let settings = Settings { frames: 512, ring: 128, flow_label: FlowLabel::Hash };
+    let mut router = Router::new(settings, CountingHost::default());
+    let inside = router.writer.live().ports[0];
+    let outside = PortSettings { external: true, source_check: SourceCheck::Strict, ..inside };
+    router.writer.stage(Change::Port(0, outside));
+    let watched = Adjacency::watched(1, neighbour_mac(1), own_mac(1));
+    router.writer.stage(Change::Adjacency(1, watched));
+    assert!(router.writer.publish());
+    let datagram = udp(1, b"hello");
+    let packets = [
+        ipv6(17, 64, host(0xa, 1), segment(2, 9), &datagram),
+        ipv6(17, 64, host(0xb, 1), segment(2, 9), &datagram),
+        // In two pieces.
+        ipv4_without_df(0xc000_0201, 0xcb00_7101, &udp(1, &[7; 1440])),
+    ];
+    let packets = packets.map(|packet| ethernet(own_mac(0), neighbour_mac(0), &packet));
+    hundred_rounds(&mut router, &packets);
+    let counters = &router.worker.counters;
+    assert_eq!((counters.forwarded.get(), counters.fragments.get()), (200, 100));
+    assert_eq!(counters.drops[Reason::ReversePath as usize].get(), 100);
+}
+
+/// A hundred rounds of these frames, in which nothing may be allocated or freed.
+fn hundred_rounds(router: &mut Router<CountingHost>, frames: &[Vec<u8>]) {
     for _ in 0..100 {
-        for packet in &packets {
-            assert!(router.offer(0, packet));
+        for frame in frames {
+            assert!(router.offer(0, frame));
         }
         let asked = ASKED.get();
         router.worker.round();
@@ -96,8 +130,6 @@ fn verifying_an_hmac_does_not_allocate() {
         }
         router.worker.round();
     }
-    let counters = &router.worker.counters;
-    assert_eq!((counters.forwarded.get(), counters.replied.get()), (100, 100));
 }
 
 /// The same while traces begin and end, whose records are taken away now and then, and missed

@@ -10,7 +10,8 @@
 //! `sids_are_not_reached_from_outside`: with `domain = "external"` on in0 nothing that comes in there gets
 //! to the SID block, ours or another node's, with an SRH or without; it is dropped, and counted. What
 //! goes elsewhere passes, and into policies. From inside, the SIDs are reached, by sources of the domain
-//! only (`sid-sources`). C-110, C-111, C-115.
+//! only (`sid-sources`). Nothing comes in that says it is from inside, and no SID of 5f00::/16 leaves. C-110,
+//! C-111, C-113, C-115, C-165.
 
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
@@ -55,6 +56,11 @@ nh6 = "fe80::b"
 interface = "out0"
 
 [[route]]
+prefix = "5f00:9::/32"
+nh6 = "fe80::a"
+interface = "in0"
+
+[[route]]
 prefix = "fc00:0:2::/48"
 nh6 = "fe80::b"
 interface = "out0"
@@ -78,7 +84,7 @@ fn sids_are_not_reached_from_outside() -> Outcome {
         star::toml().replace("name = \"in0\"\n", "name = \"in0\"\ndomain = \"external\"\n");
     let daemon = Daemon::start(router, &format!("{TOML}{interfaces}"))?;
     let wire = Wire::open(lab.node("world"))?;
-    let stories: [Story; 8] = [
+    let stories: [Story; 10] = [
         (0, "2001:db8:a::", &["fc00:0:1:e::", "fc00:0:2:e::"], Err("sid-from-outside")),
         (0, "2001:db8:a::", &["fc00:0:1:e::"], Err("sid-from-outside")),
         (0, "2001:db8:a::", &["fc00:0:2:d6::"], Err("sid-from-outside")),
@@ -86,6 +92,9 @@ fn sids_are_not_reached_from_outside() -> Outcome {
         (0, "fc00:0:9::", &["fc00:0:1:e::", "fc00:0:2:e::"], Err("sid-from-outside")),
         (0, "2001:db8:a::", &["2001:db8:b::9"], Ok(1)),
         (0, "2001:db8:a::", &["2001:db8:e::9"], Ok(1)),
+        // From outside, and it says from inside.
+        (0, "fc00:0:9::", &["2001:db8:b::9"], Err("source-from-outside")),
+        (2, "fc00:0:9::", &["5f00:9::9"], Err("sid-to-outside")),
         (2, "fc00:0:9::", &["fc00:0:1:e::", "fc00:0:2:e::"], Ok(1)),
         (2, "2001:db8:a::", &["fc00:0:1:e::", "fc00:0:2:e::"], Err("sid-source-refused")),
     ];

@@ -186,6 +186,40 @@ fn end_dt46() -> Outcome {
     decapsulation(DT46, true, true)
 }
 
+/// C-100: where the core takes no more than the customers' links, IPv4 packets of full length are cut inside
+/// of what encapsulates them, and the hosts' kernels put them together; those that must not be cut do not
+/// get through.
+#[test]
+fn packets_of_full_length() -> Outcome {
+    needs!(Root, AfXdp, Sidewinder, Tool("ping"), Tool("ethtool"));
+    let _turn = serial();
+    let story = Story {
+        headend: "H.Encaps",
+        forth: &["fc00:0:2:d@T@00::"],
+        back: &["fc00:0:1:d@T@00::"],
+        everywhere: DT4,
+        v4: true,
+        v6: false,
+    };
+    let mesh = Mesh::new(&story)?;
+    for (router, link) in [("r1", "to2"), ("r2", "to1")] {
+        mesh.lab.node(router).ip(&format!("link set {link} mtu 1500"))?;
+    }
+    mesh.ping("red1", "10.0.2.1", COUNT)?;
+    let host = mesh.lab.node("red1");
+    let whole = "ping -4 -n -c 20 -i 0.02 -W 2 -s 1472";
+    let said = host.run(&format!("{whole} -M dont 10.0.2.1"))?;
+    assert!(said.contains(" 0% packet loss"), "{said}");
+    assert!(host.run("ping -4 -n -c 3 -i 0.2 -W 1 -s 1472 -M do 10.0.2.1").is_err());
+    for router in [1, 2] {
+        let shown: serde_json::Value =
+            serde_json::from_str(&mesh.ask(router, "show workers --json")?)?;
+        let fragments = shown[0]["fragments"].as_u64();
+        assert!(fragments.is_some_and(|fragments| fragments >= 20), "r{router}: {shown}");
+    }
+    Ok(())
+}
+
 #[test]
 fn psp_flavor() -> Outcome {
     let story = Story {

@@ -6,9 +6,10 @@
 
 mod link_state;
 mod next_hops;
+mod policies;
 mod routing;
 mod rules;
-mod segments;
+mod sids;
 mod structure;
 
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ use crate::item::{
 };
 use crate::model::{
     Behavior, Color, Config, Domain, FlowLabel, Interface, OFlag, Poll, Router, RouterId,
-    RuleScope, Steer, Table, ZeroCopy,
+    RuleScope, SourceCheck, Steer, Table, ZeroCopy,
 };
 use crate::read;
 use crate::report::{Diagnostic, Span};
@@ -105,11 +106,11 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
 
     let mut locators = Vec::new();
     for item in top.tables("locator", &LOCATOR) {
-        locators.extend(segments::locator(&item, &mut facts));
+        locators.extend(sids::locator(&item, &mut facts));
     }
     let mut sids = Vec::new();
     for item in top.tables("sid", &SID) {
-        sids.extend(segments::sid(&item, &locators, &mut facts));
+        sids.extend(sids::sid(&item, &locators, &mut facts));
     }
     let mut policies = Vec::new();
     let mut without_source = Vec::new();
@@ -117,7 +118,7 @@ pub(crate) fn file(top: &Item<'_>) -> (Config, Facts) {
         if !item.has("source") && !encap_source_given {
             without_source.push(item.header());
         }
-        let (policy, bound) = segments::policy(&item, router.encap_source, &mut facts);
+        let (policy, bound) = policies::policy(&item, router.encap_source, &mut facts);
         policies.extend(policy);
         sids.extend(bound);
     }
@@ -236,12 +237,31 @@ fn interface(item: &Item<'_>, facts: &mut Facts) -> Option<Interface> {
     let name = item.require("name", "\"eth0\"", read::interface_name);
     let policy = item.get_at("policy", read::name);
     facts.policy_refs.extend(policy.clone());
+    let domain = item.get("domain", read::word(Domain::WORDS)).unwrap_or_default();
+    let by_default = match domain {
+        Domain::Internal => SourceCheck::Off,
+        Domain::External => SourceCheck::Domain,
+    };
+    let let_sids_out = item.get_at("let-sids-out", read::boolean);
+    if let Some(said) = &let_sids_out
+        && domain == Domain::Internal
+    {
+        item.push(
+            Diagnostic::error("`let-sids-out` is a matter of external interfaces")
+                .at(said.span.clone(), "SIDs may leave by any other")
+                .help("remove it, or add domain = \"external\""),
+        );
+    }
     let settings = Interface {
         zero_copy: item.get("zero-copy", read::word(ZeroCopy::WORDS)).unwrap_or_default(),
         queues: item.get("queues", read::queues).unwrap_or_default(),
         steer: item.get("steer", read::word(Steer::WORDS)).unwrap_or_default(),
         table: item.get("table", read::table).unwrap_or_default(),
-        domain: item.get("domain", read::word(Domain::WORDS)).unwrap_or_default(),
+        domain,
+        let_sids_out: let_sids_out.is_some_and(|said| said.value),
+        source_check: item
+            .get("source-check", read::word(SourceCheck::WORDS))
+            .unwrap_or(by_default),
         policy: policy.map(|policy| policy.value),
         ..Interface::new("")
     };

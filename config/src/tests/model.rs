@@ -42,6 +42,8 @@ fn every_setting_of_router_and_interface() {
         queues = 2
         steer = "sids"
         domain = "external"
+        let-sids-out = true
+        source-check = "strict"
         table = 100
     "#;
     let config = check(text, "r1.toml").unwrap().config;
@@ -72,6 +74,8 @@ fn every_setting_of_router_and_interface() {
             queues: Queues::Count(2),
             steer: Steer::Sids,
             domain: Domain::External,
+            let_sids_out: true,
+            source_check: SourceCheck::Strict,
             table: Table(100),
             policy: None,
         })

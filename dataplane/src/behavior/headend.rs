@@ -277,9 +277,11 @@ impl Inner {
         let has_ports = packet.len() >= ipv6::HEADER_LEN + PORTS;
         let spent = std::mem::replace(&mut packet.meta.hop_limit_spent, true);
         let start = packet.array_mut::<{ ipv6::HEADER_LEN + PORTS }>(0);
-        let (header, ports) = start
-            .and_then(|start| start.split_first_chunk_mut::<{ ipv6::HEADER_LEN }>())
-            .ok_or(Verdict::Drop(Reason::IpHeader))?;
+        let Some((header, ports)) =
+            start.and_then(|start| start.split_first_chunk_mut::<{ ipv6::HEADER_LEN }>())
+        else {
+            return Self::v6_at_the_end(packet, spent);
+        };
         if !spent {
             ip::spend_hop_limit_of(header)?;
         }
@@ -293,6 +295,22 @@ impl Inner {
         })
     }
 
+    /// [`v6`](Self::v6) of a packet without ports that ends where the frame does.
+    #[cold]
+    fn v6_at_the_end(packet: &mut Packet<'_>, spent: bool) -> Result<Self, Verdict> {
+        let header = packet.array_mut(0).ok_or(Verdict::Drop(Reason::IpHeader))?;
+        if !spent {
+            ip::spend_hop_limit_of(header)?;
+        }
+        let header = ipv6::Ipv6::new(header);
+        Ok(Self {
+            protocol: protocol::IPV6,
+            class: header.traffic_class(),
+            label: header.flow_label(),
+            hash: flow::five_tuple_v6(header, None),
+        })
+    }
+
     #[inline(never)]
     fn v4(packet: &mut Packet<'_>) -> Result<Self, Verdict> {
         ip::spend_hop_limit(packet)?;
@@ -301,5 +319,39 @@ impl Inner {
         let header = ipv4::Ipv4::new_checked(packet.bytes());
         let header = header.ok_or(Verdict::Drop(Reason::IpHeader))?;
         Ok(Self { protocol: protocol::IPV4, class: header.tos(), label: 0, hash })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{frame::FRAME_SIZE, packet::Meta};
+
+    /// A packet may be shorter than a header with ports, wherever it ends.
+    #[test]
+    fn a_short_packet_at_the_end_of_its_frame() {
+        let header = ipv6::Header {
+            flow_word: ipv6::flow_word(0xb8, 0x12345),
+            payload_len: 0,
+            next_header: protocol::UDP,
+            hop_limit: 9,
+            source: 0xa << 64,
+            destination: 0xb << 64,
+        };
+        let of = |tail: usize, payload: usize| {
+            let mut frame = [0; FRAME_SIZE];
+            let head = tail - ipv6::HEADER_LEN - payload;
+            let mut meta = Meta::new(0, 0, head as u32, tail as u32);
+            meta.v6 = true;
+            frame[head..head + ipv6::HEADER_LEN].copy_from_slice(&header.to_bytes());
+            let mut packet = Packet { frame: &mut frame, meta: &mut meta };
+            let inner = Inner::v6(&mut packet).map(|it| (it.class, it.label, it.hash));
+            (inner, packet.bytes()[ipv6::field::HOP_LIMIT])
+        };
+        for payload in 0..8 {
+            let inside = of(1000, payload);
+            assert!(matches!(inside, (Ok((0xb8, 0x12345, _)), 8)), "{payload}");
+            assert_eq!(of(FRAME_SIZE, payload), inside, "{payload}");
+        }
     }
 }

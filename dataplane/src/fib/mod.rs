@@ -69,8 +69,22 @@ pub struct Policy {
     pub table: TableIndex,
 }
 
+/// Which sources packets may have that come in by a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SourceCheck {
+    /// Any.
+    #[default]
+    Off,
+    /// None of the SR domain's.
+    Domain,
+    /// Those to which there is a way.
+    Loose,
+    /// Those to which there is a way by this port.
+    Strict,
+}
+
 /// What a port needs to know of its packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PortSettings {
     /// The interface's own address: what frames must be sent to.
     pub mac: Mac,
@@ -82,8 +96,20 @@ pub struct PortSettings {
     pub policy: Option<PolicyId>,
     /// Whether it leads out of the SR domain.
     pub external: bool,
+    /// Which sources packets from here may have.
+    pub source_check: SourceCheck,
     /// Whether packets from here are steered by [`Fib::rules`].
     pub has_rules: bool,
+}
+
+impl PortSettings {
+    /// Whether there is more to be done for a packet from here than to look it up. Frames that are
+    /// cargo are none of the domain's packets before they are encapsulated.
+    #[inline(always)]
+    pub const fn is_special(&self) -> bool {
+        let is_checked = self.external || !matches!(self.source_check, SourceCheck::Off);
+        self.has_rules | (is_checked & self.policy.is_none())
+    }
 }
 
 /// A prefix of IPv6 addresses.
@@ -234,6 +260,13 @@ impl Fib {
     /// An empty version with this health of adjacencies.
     pub fn new(health: Arc<Health>) -> Self {
         Self { health, ..Self::default() }
+    }
+
+    /// The number of one of the adjacencies, by where it lies.
+    pub(crate) fn id_of(&self, adjacency: &Adjacency) -> AdjacencyId {
+        let (first, this) =
+            (self.adjacencies.as_ptr().addr(), std::ptr::from_ref(adjacency).addr());
+        (this.wrapping_sub(first) / size_of::<Adjacency>()) as AdjacencyId
     }
 
     /// Applies a change. `fallback` is what [`lpm::Lpm::remove`] asks for, where the change

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::entry::{AdjacencyId, PortIndex};
+use super::{
+    Fib,
+    entry::{AdjacencyId, PortIndex},
+};
 use crate::wire::ethernet::Mac;
 
 /// A neighbour on an interface: all that a packet needs to leave.
@@ -10,7 +13,8 @@ use crate::wire::ethernet::Mac;
 pub struct Adjacency {
     /// The port it is reached through.
     pub port: PortIndex,
-    /// The longest packet in bytes, from the IP header on.
+    /// The longest packet in bytes, from the IP header on, that leaves without being looked at once
+    /// more; see [`watched`](Self::watched).
     pub mtu: u16,
     /// Destination and source of its frames.
     pub l2: [u8; 12],
@@ -23,6 +27,25 @@ impl Adjacency {
         l2[..6].copy_from_slice(&neighbour);
         l2[6..].copy_from_slice(&own);
         Self { port, mtu, l2 }
+    }
+
+    /// The same by a port that leads out of the SR domain: all packets are longer than its MTU, and
+    /// none is before it was looked at. Others pay nothing for it.
+    pub fn watched(port: PortIndex, neighbour: Mac, own: Mac) -> Self {
+        Self::new(port, neighbour, own, 0)
+    }
+
+    /// Whether each packet is looked at once more.
+    pub const fn is_watched(&self) -> bool {
+        self.mtu == 0
+    }
+
+    /// The longest packet in bytes, from the IP header on.
+    pub fn mtu_in(&self, fib: &Fib) -> u16 {
+        if !self.is_watched() {
+            return self.mtu;
+        }
+        fib.ports.get(usize::from(self.port)).map_or(0, |port| port.mtu)
     }
 }
 

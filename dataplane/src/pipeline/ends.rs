@@ -51,9 +51,12 @@ impl Ends {
     ) -> Option<Fate> {
         match verdict {
             // Who asks for a look-up is not sent here, and would have it; nor is what is sent on.
-            Verdict::Reply(_) | Verdict::Lookup(_) | Verdict::Forward(_) | Verdict::Transmit(_) => {
-                None
-            }
+            Verdict::Reply(_)
+            | Verdict::Lookup(_)
+            | Verdict::Forward(_)
+            | Verdict::Fragment(_)
+            | Verdict::TooLong(_)
+            | Verdict::Transmit(_) => None,
             Verdict::Punt(Punted::Solicit(port)) => {
                 let now = self.now();
                 if self.on_link.allows(ON_LINK_RATE, now) {

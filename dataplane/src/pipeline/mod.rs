@@ -10,6 +10,8 @@
 //! - [`forward`]: hop limit, MTU, adjacency, Ethernet header;
 //! - [`classify`]: rules that steer packets by more than their destination;
 //! - [`domain`]: what is not let in, and not let at SIDs;
+//! - [`source_check`]: what cannot come from where it says;
+//! - [`fragment`]: IPv4 packets that are too long and may be cut;
 //! - [`layer2`]: Ethernet frames as cargo;
 //! - [`ends`]: packets for the host, answers, drops;
 //! - [`departures`]: the packets that leave, port by port;
@@ -23,7 +25,7 @@ use crate::{
     behavior::hmac,
     counters::WorkerCounters,
     fib::{
-        Fib,
+        Fib, PortSettings, SourceCheck,
         entry::{Action, Discard, Entry, PortIndex, Punted},
     },
     frame::{BURST, Burst, FreeList},
@@ -38,18 +40,21 @@ mod departures;
 mod domain;
 mod ends;
 mod forward;
+pub mod fragment;
 pub(crate) mod ip;
 mod layer2;
 mod observe;
 mod parse;
 mod pending;
 mod run;
+mod source_check;
 
 pub use run::Run;
 
 use departures::{Departures, Ports};
 use ends::Ends;
 use forward::Forwarder;
+use fragment::{Cutter, Waiting};
 use observe::{Nobody, Observer, View, Watch};
 use pending::Pending;
 use run::Others;
@@ -69,6 +74,8 @@ pub struct Pipeline {
     departures: Departures,
     /// Per port: packets to be sent.
     pub out: Box<[Burst]>,
+    /// Fragments that are to be sent behind all of these.
+    pub fragments: Waiting,
     /// Per port: how many packets it takes now. To be set before each burst. In cache lines of their
     /// own: another worker's may be next to them in memory.
     pub room: Box<[CachePadded<usize>]>,
@@ -102,6 +109,7 @@ impl Pipeline {
             others: Box::default(),
             departures: Departures::default(),
             out: (0..ports).map(|_| Burst::new()).collect(),
+            fragments: Waiting::default(),
             room: vec![CachePadded::new(BURST); ports].into(),
             ends: Ends::default(),
             worker,
@@ -162,23 +170,21 @@ impl Pipeline {
         self.departures.begin();
         observer.received(self.worker, ingress, burst, context.umem);
         let port = context.fib.ports.get(usize::from(ingress));
-        let (policy, external) = port.map_or((None, false), |port| (port.policy, port.external));
-        let mut has_rules = port.is_some_and(|port| port.has_rules);
+        let policy = port.and_then(|port| port.policy);
+        // What comes in here is looked at once more, behind the first look-up.
+        let mut is_special = port.is_some_and(PortSettings::is_special);
         match policy {
             None => self.parse(ingress, burst, context, observer),
             Some(policy) => self.parse_frames(ingress, policy, burst, context, observer),
-        }
-        if external && policy.is_none() {
-            self.keep_out(context.fib, observer);
         }
         for _ in 0..MAX_PASSES {
             if self.pending.is_empty() {
                 break;
             }
             self.pending.look_up(context.fib);
-            if has_rules {
-                has_rules = false;
-                self.classify(ingress, burst, context.umem, context.fib);
+            if is_special {
+                is_special = false;
+                self.enter(ingress, burst, context, observer);
             }
             observer.looked_up(&self.view(burst, context.umem, context.fib));
             self.act(burst, context.umem, context.fib);
@@ -194,6 +200,28 @@ impl Pipeline {
         observer.leaving(&self.view(burst, context.umem, context.fib));
         let mut ports = Ports { out: &mut self.out, room: &mut self.room, free: context.free };
         self.departures.finish(burst, &self.metas, &mut ports, &self.counters, observer);
+    }
+
+    /// What came in by a port that is unlike others was looked up: some of it may be dropped, and
+    /// rules may have another way for some.
+    #[inline(never)]
+    fn enter<U: Punt>(
+        &mut self,
+        ingress: PortIndex,
+        burst: &Burst,
+        context: &mut Context<'_, U>,
+        observer: &mut impl Observer,
+    ) {
+        let Some(port) = context.fib.ports.get(usize::from(ingress)) else { return };
+        if port.external {
+            self.keep_out(burst, context.umem, context.fib, observer);
+        }
+        if port.source_check != SourceCheck::Off {
+            self.check_sources(ingress, port, burst, context.umem, context.fib, observer);
+        }
+        if port.has_rules {
+            self.classify(ingress, burst, context.umem, context.fib);
+        }
     }
 
     /// What there is to be seen between two steps.
@@ -247,19 +275,39 @@ impl Pipeline {
             let index = usize::from(index);
             let Some(buf) = burst.get_mut(index) else { continue };
             let meta = &mut self.metas[index % BURST];
-            let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
             let mut verdict = verdict;
-            if let Verdict::Transmit(port) = verdict {
-                match layer2::check(&packet, context.fib.ports.get(usize::from(port))) {
-                    Ok(()) => {
-                        (buf.head, buf.len) = (packet.meta.head as u16, packet.len() as u16);
-                        packet.meta.egress = port;
-                        self.departures.note(port);
-                        continue;
-                    }
-                    Err(reason) => verdict = Verdict::Drop(reason),
+            let leaves = match verdict {
+                Verdict::Transmit(port) => {
+                    let packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
+                    let place = (packet.meta.head as u16, packet.len() as u16);
+                    let port_settings = context.fib.ports.get(usize::from(port));
+                    layer2::check(&packet, port_settings).map(|()| {
+                        (buf.head, buf.len) = place;
+                        Some(port)
+                    })
                 }
+                Verdict::Fragment(adjacency) => {
+                    let mut cutter = Cutter {
+                        waiting: &mut self.fragments,
+                        room: &mut self.room,
+                        free: context.free,
+                        umem: context.umem,
+                        counters: &self.counters,
+                    };
+                    cutter.cut(buf, meta, adjacency, context.fib).map(Some)
+                }
+                _ => Ok(None),
+            };
+            match leaves {
+                Ok(Some(port)) => {
+                    meta.egress = port;
+                    self.departures.note(port);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(reason) => verdict = Verdict::Drop(reason),
             }
+            let mut packet = Packet { frame: context.umem.bytes(&buf.frame), meta };
             match self.ends.settle(&mut packet, verdict, context.fib, context.punt) {
                 Some(fate) => {
                     observer.ended(index, fate);

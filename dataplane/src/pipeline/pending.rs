@@ -10,6 +10,7 @@ use crate::{
     },
     frame::BURST,
     packet::Meta,
+    verdict::Reason,
 };
 
 /// What a packet is looked up in: a table, and the version of IP.
@@ -37,6 +38,19 @@ fn alike<T: PartialEq + Copy>(items: &[T]) -> usize {
     let same = |eight: &&[T; 8]| eight.iter().fold(true, |same, item| same & (item == first));
     let begin = 8 * eights.take_while(same).count();
     begin + items[begin..].iter().take_while(|item| *item == first).count()
+}
+
+/// A packet that was looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LookedUp {
+    /// Its place in the burst.
+    pub(super) index: usize,
+    /// What it was looked up by.
+    pub(super) key: u128,
+    /// Whether that is IPv6.
+    pub(super) v6: bool,
+    /// What was found.
+    pub(super) entry: Entry,
 }
 
 /// Packets that need a look-up, by their place in the burst.
@@ -91,6 +105,11 @@ impl Pending {
         self.entries[place % BURST] = entry;
     }
 
+    /// What a packet of this pass was looked up by.
+    pub(super) fn key(&self, place: usize) -> u128 {
+        self.keys[place % BURST]
+    }
+
     /// The place in the burst of a packet of this pass.
     #[inline(always)]
     pub(super) fn index(&self, place: usize) -> usize {
@@ -111,20 +130,24 @@ impl Pending {
         self.push_in(index, Space::new(meta.table, meta.v6), meta.key);
     }
 
-    /// Keeps those of which `keep` says so, by what they are looked up by and whether that is IPv6.
-    /// Tells `gone` of each of the others.
+    /// Keeps those of a pass that were looked up and of which `keep` says so. Tells `gone` of each of
+    /// the others, and why.
     pub(super) fn retain(
         &mut self,
-        keep: impl Fn(u128, bool) -> bool,
-        mut gone: impl FnMut(usize),
+        mut keep: impl FnMut(&LookedUp) -> Result<(), Reason>,
+        mut gone: impl FnMut(usize, Reason),
     ) {
         let count = std::mem::take(&mut self.count).min(BURST);
         for place in 0..count {
-            let (index, space, key) = (self.indices[place], self.spaces[place], self.keys[place]);
-            if keep(key, space.0 & 1 == 1) {
-                self.push_in(usize::from(index), space, key);
-            } else {
-                gone(usize::from(index));
+            let (space, key, entry) = (self.spaces[place], self.keys[place], self.entries[place]);
+            let index = self.index(place);
+            match keep(&LookedUp { index, key, v6: space.0 & 1 == 1, entry }) {
+                Ok(()) => {
+                    // No further than where it was read.
+                    self.entries[self.count] = entry;
+                    self.push_in(index, space, key);
+                }
+                Err(reason) => gone(index, reason),
             }
         }
     }

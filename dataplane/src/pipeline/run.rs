@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use super::{forward::Forwarder, pending::Pending};
 use crate::{
     behavior::headend,
-    fib::entry::{GroupId, PolicyId},
+    fib::entry::{AdjacencyId, GroupId, PolicyId},
     frame::{BURST, Burst},
     packet::{Meta, Packet},
     port::Umem,
@@ -132,9 +132,26 @@ impl Run<'_> {
         }
     }
 
+    /// A packet is longer than its adjacency says, and may leave there all the same.
+    #[cold]
+    #[inline(never)]
+    fn look_again(&mut self, index: usize, id: AdjacencyId) {
+        let Some(buf) = self.burst.get_mut(index) else { return };
+        let meta = &mut self.metas[index % BURST];
+        let mut packet = Packet { frame: self.umem.bytes(&buf.frame), meta };
+        match self.forwarder.look_again(&mut packet, id) {
+            Ok(place) => (buf.head, buf.len) = place,
+            // Each packet is here once at most: there is always a place.
+            Err(verdict) => drop(self.others.try_push((index as u8, verdict))),
+        }
+    }
+
     /// A packet neither leaves nor is to be looked up.
     #[inline(always)]
     fn otherwise(&mut self, index: usize, verdict: Verdict) {
+        if let Verdict::TooLong(id) = verdict {
+            return self.look_again(index, id);
+        }
         // Each packet is here once at most: there is always a place.
         let _ = self.others.try_push((index as u8, verdict));
     }

@@ -6,6 +6,7 @@
 pub mod checksum;
 pub mod ethernet;
 pub mod ext;
+pub mod fragment;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;

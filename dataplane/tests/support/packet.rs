@@ -58,6 +58,16 @@ pub fn ipv4(protocol: u8, ttl: u8, source: u32, destination: u32, payload: &[u8]
     bytes
 }
 
+/// The same with neither flags nor an offset: a router may cut it.
+pub fn ipv4_without_df(source: u32, destination: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = ipv4(17, 64, source, destination, payload);
+    bytes[6] = 0;
+    bytes[10..12].fill(0);
+    let sum = checksum(&bytes[..20]);
+    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
 /// An ICMPv6 message: header, checksum filled in, and body.
 pub fn icmpv6(source: u128, destination: u128, head: [u8; 8], body: &[u8]) -> Vec<u8> {
     let mut message = head.to_vec();

@@ -11,7 +11,7 @@ use sidewinder_dataplane::{
     },
     counters::{PacketCounters, WorkerCounters},
     fib::{
-        Change, FlowLabel, Node, Policy, PortSettings, Sid,
+        Change, FlowLabel, Node, Policy, PortSettings, Sid, SourceCheck,
         entry::{Discard, Entry},
         nexthop::{Adjacency, Group, Health, State},
         table::left_aligned,
@@ -191,6 +191,7 @@ pub fn fib(flow_label: FlowLabel) -> Writer {
             mtu,
             policy: None,
             external: false,
+            source_check: SourceCheck::Off,
             has_rules: false,
         };
         writer.stage(Change::Port(port as u16, settings));

@@ -12,16 +12,16 @@ use sidewinder_dataplane::{
     },
     counters::PacketCounters,
     fib::{
-        Change, Domain, FlowLabel, Node, Policy, PortSettings, Prefix, Sid,
+        Change, Domain, FlowLabel, Node, Policy, PortSettings, Prefix, Sid, SourceCheck,
         entry::{Discard, Entry},
-        nexthop::{Group, spread},
+        nexthop::{Adjacency, Group, spread},
         rules::{Match, Rules},
         table::left_aligned,
     },
 };
 
 use super::input::Input;
-use crate::support::router::{MTUS, OWN, PORTS, key, own_mac};
+use crate::support::router::{MTUS, OWN, PORTS, key, neighbour_mac, own_mac};
 
 /// Indices of SIDs, policies and groups that inputs set: behind those of the FIB of the tests, or
 /// instead of them.
@@ -40,7 +40,7 @@ pub fn changes(kind: u8, input: &mut Input<'_>) -> Vec<Change> {
         1 => vec![policy(input)],
         2 => vec![route(input)],
         3 => vec![group(input)],
-        4 => vec![port(input)],
+        4 => port(input),
         5 => vec![node(input)],
         6 => vec![domain(input)],
         7 => vec![insertion(input)],
@@ -190,6 +190,7 @@ fn rules(input: &mut Input<'_>) -> Vec<Change> {
         mtu: MTUS[port],
         policy: None,
         external: false,
+        source_check: SourceCheck::Off,
         has_rules: !rules.is_empty(),
     };
     vec![Change::Port(port as u16, settings), Change::Rules(port as u16, rules)]
@@ -238,7 +239,8 @@ fn group(input: &mut Input<'_>) -> Change {
     Change::Group(id, Group::new(&members))
 }
 
-fn port(input: &mut Input<'_>) -> Change {
+/// A port, and, where SIDs are not to leave by it, its neighbour.
+fn port(input: &mut Input<'_>) -> Vec<Change> {
     let port = usize::from(input.below(PORTS as u8));
     let how = input.byte();
     let settings = PortSettings {
@@ -248,9 +250,20 @@ fn port(input: &mut Input<'_>) -> Change {
         mtu: if how & 2 != 0 { 0 } else { MTUS[port] },
         policy: (how & 4 != 0).then(|| u32::from(input.below(8))),
         external: how & 8 != 0,
+        source_check: [
+            SourceCheck::Off,
+            SourceCheck::Domain,
+            SourceCheck::Loose,
+            SourceCheck::Strict,
+        ][usize::from(how >> 4 & 3)],
         has_rules: false,
     };
-    Change::Port(port as u16, settings)
+    let mut changes = vec![Change::Port(port as u16, settings)];
+    if how & 0x40 != 0 {
+        let adjacency = Adjacency::watched(port as u16, neighbour_mac(port), own_mac(port));
+        changes.push(Change::Adjacency(port as u32, adjacency));
+    }
+    changes
 }
 
 fn node(input: &mut Input<'_>) -> Change {

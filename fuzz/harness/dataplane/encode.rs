@@ -87,9 +87,17 @@ pub fn route_v4(table: u8, prefix: u32, len: u8, entry: [u8; 2]) -> Vec<u8> {
     [&[2, table & 1 | 2, 0xf0][..], &prefix.to_be_bytes(), &[len], &entry].concat()
 }
 
-/// The settings of a port.
-pub fn port(port: u8, table: u8, policy: Option<u8>, external: bool) -> Vec<u8> {
-    let how = table & 1 | u8::from(policy.is_some()) << 2 | u8::from(external) << 3;
+/// The settings of a port. `check` is which sources its packets may have, 0 to 3.
+pub fn port(
+    port: u8,
+    table: u8,
+    policy: Option<u8>,
+    external: bool,
+    check: u8,
+    watched: bool,
+) -> Vec<u8> {
+    let domain = u8::from(external) << 3 | (check & 3) << 4 | u8::from(watched) << 6;
+    let how = table & 1 | u8::from(policy.is_some()) << 2 | domain;
     [&[4, port, how][..], policy.as_slice()].concat()
 }
 

@@ -42,7 +42,7 @@ pub fn check(record: &Record, fate: Fate, fib: &Fib) -> Option<usize> {
             && fib.health.state(*id as u32) == State::Up
     });
     let (_, adjacency) = adjacency.expect("a neighbour that is up");
-    assert!(packet.len() <= usize::from(adjacency.mtu), "{} bytes", packet.len());
+    assert!(packet.len() <= usize::from(adjacency.mtu_in(fib)), "{} bytes", packet.len());
     match word(l2, 12) as u16 {
         ethernet::IPV6 => {
             assert_eq!((packet[0] >> 4, 40 + word(packet, 4)), (6, packet.len()));

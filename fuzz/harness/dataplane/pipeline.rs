@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sidewinder_dataplane::{
     fib::{
-        Change, FlowLabel, Node, PortSettings,
+        Change, FlowLabel, Node, PortSettings, SourceCheck,
         nexthop::{Adjacency, Group, Health, State},
         writer::Writer,
     },
@@ -85,6 +85,7 @@ pub(super) fn plain(least: u16) -> Writer {
             mtu,
             policy: None,
             external: false,
+            source_check: SourceCheck::Off,
             has_rules: false,
         };
         writer.stage(Change::Port(port as u16, settings));

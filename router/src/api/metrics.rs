@@ -134,6 +134,7 @@ async fn page(commands: &mpsc::Sender<Command>) -> Option<String> {
         ),
         on_port("srv6_no_frame", "Times the kernel had no frame to receive into", "/no-frame"),
         of_worker("srv6_forwarded_packets", "Packets forwarded", "/forwarded"),
+        of_worker("srv6_fragments", "Fragments sent beside the first of a packet", "/fragments"),
         of_worker("srv6_punted_packets", "Packets given to the host", "/punted"),
         of_worker("srv6_replied_packets", "Packets answered", "/replied"),
         of_worker("srv6_dropped_packets", "Packets dropped", "/dropped"),

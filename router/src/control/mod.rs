@@ -14,7 +14,7 @@ use sidewinder_config::{Config, HmacKey, Policy};
 use sidewinder_dataplane::fib::entry::{PolicyId, PortIndex, SidId, TableIndex};
 use sidewinder_dataplane::fib::nexthop::Health;
 use sidewinder_dataplane::fib::writer::Writer;
-use sidewinder_dataplane::fib::{self, Change, Domain, FlowLabel, Node, PortSettings};
+use sidewinder_dataplane::fib::{self, Change, Domain, FlowLabel, Node, PortSettings, SourceCheck};
 use sidewinder_dataplane::hmac;
 
 use crate::kernel::View;
@@ -345,9 +345,12 @@ impl Control {
                 takes_frames.then(|| self.policy_id(name).unwrap_or(PolicyId::MAX))
             });
             let has_rules = self.apply_rules(index);
-            let external = self.config.interfaces.get(index).is_some_and(is_external);
+            let interface = self.config.interfaces.get(index);
+            let external = interface.is_some_and(is_external);
+            let source_check = source_check(interface);
             let table = self.table(table);
-            let settings = PortSettings { mac, table, mtu, policy, external, has_rules };
+            let settings =
+                PortSettings { mac, table, mtu, policy, external, source_check, has_rules };
             if self.port_settings.get(index) != Some(&settings) {
                 self.port_settings.truncate(index);
                 self.port_settings.push(settings);
@@ -428,6 +431,16 @@ impl Control {
             writer.stage(Change::AddTable { number });
             next
         })
+    }
+}
+
+/// Which sources packets from an interface may have.
+fn source_check(interface: Option<&sidewinder_config::Interface>) -> SourceCheck {
+    match interface.map(|interface| interface.source_check) {
+        Some(sidewinder_config::SourceCheck::Domain) => SourceCheck::Domain,
+        Some(sidewinder_config::SourceCheck::Loose) => SourceCheck::Loose,
+        Some(sidewinder_config::SourceCheck::Strict) => SourceCheck::Strict,
+        Some(sidewinder_config::SourceCheck::Off) | None => SourceCheck::Off,
     }
 }
 

@@ -219,7 +219,11 @@ impl NextHops {
             self.health.set(id, state);
         }
         if let Some(mac) = mac {
-            let adjacency = Adjacency::new(port, mac, found.mac, found.mtu);
+            let adjacency = if found.watched {
+                Adjacency::watched(port, mac, found.mac)
+            } else {
+                Adjacency::new(port, mac, found.mac, found.mtu)
+            };
             if self.written.insert(id, adjacency) != Some(adjacency) {
                 writer.stage(Change::Adjacency(id, adjacency));
             }

@@ -10,6 +10,7 @@ use sidewinder_dataplane::fib::entry::PortIndex;
 use sidewinder_dataplane::frame::MAX_PACKET;
 use sidewinder_dataplane::wire::ethernet::{self, Mac};
 
+use super::is_external;
 use super::rib::{Hop, Key, Opinion, Routes, Source, Target};
 use crate::kernel::View;
 
@@ -30,6 +31,8 @@ pub struct Port {
     pub replaced: bool,
     /// Number of the table its packets are looked up in.
     pub table: u32,
+    /// Whether what leaves by it is looked at once more: SIDs stay in the domain.
+    pub watched: bool,
 }
 
 /// What is known of the world around: interfaces, addresses, neighbours.
@@ -70,6 +73,7 @@ impl Ports {
                 up: link.is_some_and(|link| link.up) && !replaced,
                 replaced,
                 table: interface.table.0,
+                watched: is_external(interface) && !interface.let_sids_out,
             });
         }
         found.own = view.own_addresses().collect();

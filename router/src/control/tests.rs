@@ -1,6 +1,7 @@
 //! What files and views of the kernel become.
 
 mod awaited;
+mod border;
 mod policies;
 
 use std::net::IpAddr;

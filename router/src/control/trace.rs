@@ -294,6 +294,13 @@ pub fn describe(record: &Record, number: u64, control: &Control) -> trace::Trace
                 let port = control.ports.get(port).map_or("a port gone since", |port| &port.name);
                 said.outcome = format!("send the frame by {port}");
             }
+            Some(Outcome::Verdict(Verdict::Fragment(id))) => {
+                said.outcome = "forward in fragments".into();
+                if let Some(found) = control.writer.live().adjacencies.get(id as usize) {
+                    let leaving = Leaving { port: found.port, l2: found.l2 };
+                    said.adjacency = Some(adjacency(leaving, &hops(&step.event, control), control));
+                }
+            }
             Some(Outcome::Verdict(verdict)) => said.outcome = words(verdict),
             None => {}
         }
@@ -334,6 +341,8 @@ fn words(verdict: Verdict) -> String {
         Verdict::Lookup(_) => "look-up".into(),
         Verdict::Forward(_) => "forward".into(),
         Verdict::Transmit(_) => "send the frame".into(),
+        Verdict::Fragment(_) => "forward in fragments".into(),
+        Verdict::TooLong(_) => "look at it once more".into(),
         Verdict::Reply(reason) => format!("answer {}", reason.name()),
         Verdict::Punt(_) => "punt".into(),
         Verdict::Drop(reason) => format!("drop {}", reason.name()),

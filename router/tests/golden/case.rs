@@ -30,6 +30,8 @@ pub struct Step {
     pub outcome: Outcome,
     /// The headers of the packet that comes out; none where it is dropped.
     pub result: Vec<Header>,
+    /// The fragments that come out behind it.
+    pub fragments: Vec<Vec<Header>>,
 }
 
 /// What becomes of a packet, as it is counted.
@@ -84,8 +86,11 @@ impl Case {
         if line.starts_with(' ') {
             let header = Header::parse(number, line)?;
             let step = self.steps.last_mut().ok_or("a header without `in`")?;
-            let lines =
-                if step.outcome == Outcome::UNSAID { &mut step.packet } else { &mut step.result };
+            let lines = match step.fragments.last_mut() {
+                Some(fragment) => fragment,
+                None if step.outcome == Outcome::UNSAID => &mut step.packet,
+                None => &mut step.result,
+            };
             lines.push(header);
             return Ok(());
         }
@@ -112,7 +117,15 @@ impl Case {
                     packet: Vec::new(),
                     outcome: Outcome::UNSAID,
                     result: Vec::new(),
+                    fragments: Vec::new(),
                 });
+            }
+            ["and"] => {
+                let step = self.steps.last_mut().ok_or("`and` without `in`")?;
+                if !matches!(step.outcome, Outcome::Forwarded { .. }) {
+                    return Err("only what is forwarded has fragments".into());
+                }
+                step.fragments.push(Vec::new());
             }
             words => {
                 let step = self.steps.last_mut().ok_or("an outcome without `in`")?;

@@ -21,6 +21,7 @@ use crate::{
     describe,
     encode::{self, Around, Bytes},
     machine::{Counts, Machine, own_mac},
+    syntax::Header,
 };
 
 /// Source of frames that come in, unless the case says otherwise.
@@ -94,9 +95,15 @@ impl Run {
             self.trace_says(step, traced, &mut left)
                 .map_err(|what| format!("trace: {what}\n{}", text::packet(traced)))?;
         }
+        for (port, fragments) in expected.fragments.iter_mut().enumerate() {
+            expected.sent[port].append(fragments);
+        }
         for (port, expected) in expected.sent.iter().enumerate() {
             let found = self.machine.sent(port);
-            if left[port] != found.iter().map(|frame| hex(frame)).collect::<Vec<_>>() {
+            // It shows the first of a packet's fragments; the others are behind all packets.
+            if left[port]
+                != found.iter().take(left[port].len()).map(|frame| hex(frame)).collect::<Vec<_>>()
+            {
                 return Err(format!("{}: what the trace says is not what was sent", port));
             }
             let name = self.config.interfaces[port].name.clone();
@@ -147,8 +154,8 @@ impl Run {
                 {
                     return Err("the last step has another adjacency".into());
                 }
-                // The last step left the packet as it was sent.
-                if 2 * (last.after.length + 14) != sent.len() {
+                // The last step left the packet as it was sent, or whole.
+                if step.fragments.is_empty() && 2 * (last.after.length + 14) != sent.len() {
                     return Err("the last step left another packet".into());
                 }
                 left[self.port(egress)?].push(sent.clone());
@@ -168,14 +175,19 @@ impl Run {
                 counts.forwarded += 1;
                 counts.sent += 1;
                 let port = self.port(egress)?;
-                expected.sent[port].push(self.result(step, egress, via, invoking)?);
+                expected.sent[port].push(self.result(&step.result, egress, via, invoking)?);
+                counts.sent += step.fragments.len() as u64;
+                for fragment in &step.fragments {
+                    let fragment = self.result(fragment, egress, via, invoking)?;
+                    expected.fragments[port].push(fragment);
+                }
             }
             Outcome::Replied { egress, via, reason } => {
                 counts.replied += 1;
                 counts.sent += 1;
                 counts.replies[place(reason)?] += 1;
                 let port = self.port(egress)?;
-                expected.sent[port].push(self.result(step, egress, via, invoking)?);
+                expected.sent[port].push(self.result(&step.result, egress, via, invoking)?);
             }
             Outcome::Punted => {
                 counts.punted += 1;
@@ -196,7 +208,7 @@ impl Run {
 
     fn result(
         &self,
-        step: &Step,
+        headers: &[Header],
         egress: &str,
         via: &Via,
         invoking: &[u8],
@@ -212,7 +224,7 @@ impl Run {
             }
         };
         let macs = (own_mac(self.port(egress)?), neighbour);
-        encode::frame(&step.result, &Around { macs, invoking })
+        encode::frame(headers, &Around { macs, invoking })
     }
 
     fn to_host(&self, step: &Step, invoking: &[u8]) -> Result<Bytes, String> {
@@ -309,12 +321,14 @@ impl Run {
 struct Expected {
     counts: Counts,
     sent: Vec<Vec<Bytes>>,
+    fragments: Vec<Vec<Bytes>>,
     punted: Vec<Bytes>,
 }
 
 impl Expected {
     fn new(ports: usize, counts: Counts) -> Self {
-        Self { counts, sent: vec![Vec::new(); ports], punted: Vec::new() }
+        let none = vec![Vec::new(); ports];
+        Self { counts, sent: none.clone(), fragments: none, punted: Vec::new() }
     }
 }
 

@@ -155,7 +155,10 @@ fn configuration(config: &Config, fib: &Fib) -> Vec<u8> {
     for (at, one) in config.interfaces.iter().enumerate().take(PORTS) {
         let external = one.domain == sidewinder_config::Domain::External;
         let policy = one.policy.as_deref().map(policy);
-        bytes.extend(inputs::port(at as u8, table(one.table), policy, external));
+        let check = one.source_check as u8;
+        let watched = external && !one.let_sids_out;
+        let table = table(one.table);
+        bytes.extend(inputs::port(at as u8, table, policy, external, check, watched));
     }
     bytes
 }

@@ -1,6 +1,7 @@
 //! Every kind of message, as it is shown.
 
 mod csid;
+mod domain;
 mod file;
 mod hmac;
 mod load;

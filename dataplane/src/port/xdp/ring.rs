@@ -222,10 +222,11 @@ impl<M: Memory<Item = Desc>> TxRing<M> {
         Self(Producer::new(memory))
     }
 
-    /// Packets that [`send`](Self::send) takes now; more than a burst are not told apart.
+    /// Packets that [`send`](Self::send) takes now; more than a few bursts are not told apart: there
+    /// may be fragments of what is in one.
     #[inline]
     pub(super) fn room(&mut self) -> usize {
-        self.0.room(BURST as u32) as usize
+        self.0.room(4 * BURST as u32) as usize
     }
 
     /// Hands over the oldest packets of `burst`, as many as there is room for, and returns how

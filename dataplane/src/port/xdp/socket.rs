@@ -271,7 +271,7 @@ impl Socket {
         self.held -= self.rx.receive(burst);
     }
 
-    /// Packets that `transmit` takes now; never more than a burst.
+    /// Packets that `transmit` takes now; never more than a few bursts.
     #[inline]
     pub(super) fn room(&mut self) -> usize {
         self.tx.room()

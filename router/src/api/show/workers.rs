@@ -23,6 +23,9 @@ pub struct Worker {
     pub received: u64,
     /// Packets that went on.
     pub forwarded: u64,
+    /// Fragments that were sent beside the first of each packet that was cut.
+    #[serde(default)]
+    pub fragments: u64,
     /// Packets that were given to the host.
     pub punted: u64,
     /// Packets that were answered.
@@ -59,6 +62,7 @@ pub fn workers(daemon: &Daemon) -> Vec<Worker> {
                 memory: worker.memory,
                 received,
                 forwarded: counters.forwarded.get(),
+                fragments: counters.fragments.get(),
                 punted: counters.punted.get(),
                 replied: counters.replied.get(),
                 dropped: counters.dropped.get(),

@@ -9,7 +9,7 @@ use sidewinder_dataplane::counters::PacketCounters;
 use sidewinder_dataplane::fib::entry::Entry;
 use sidewinder_dataplane::fib::nexthop::{Adjacency, Group, Health, State};
 use sidewinder_dataplane::fib::writer::Writer;
-use sidewinder_dataplane::fib::{Change, Node, Policy, PortSettings, Sid};
+use sidewinder_dataplane::fib::{Change, Node, Policy, PortSettings, Sid, SourceCheck};
 use sidewinder_dataplane::wire::{ethernet, ipv6, protocol, srh};
 
 use super::routes::Prefix;
@@ -18,8 +18,15 @@ use super::routes::Prefix;
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// Both ports.
-const PORT: PortSettings =
-    PortSettings { mac: OWN, table: 0, mtu: 1778, policy: None, external: false, has_rules: false };
+const PORT: PortSettings = PortSettings {
+    mac: OWN,
+    table: 0,
+    mtu: 1778,
+    policy: None,
+    external: false,
+    source_check: SourceCheck::Off,
+    has_rules: false,
+};
 
 /// Our SID.
 const SID: u128 = 0xfc00_0000_0001_000e << 64;

@@ -283,6 +283,7 @@ mod tests {
             memory: 0,
             received: packets,
             forwarded: packets,
+            fragments: 0,
             punted: 0,
             replied: 0,
             dropped: packets / 100,

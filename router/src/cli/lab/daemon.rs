@@ -176,6 +176,7 @@ impl Snapshot {
         for (now, then) in grown.workers.iter_mut().zip(&before.workers) {
             now.received -= then.received;
             now.forwarded -= then.forwarded;
+            now.fragments -= then.fragments;
             now.punted -= then.punted;
             now.replied -= then.replied;
             now.dropped -= then.dropped;
