@@ -77,8 +77,10 @@ pub struct NextHops {
     written: HashMap<AdjacencyId, Adjacency>,
     /// What each is as soon as all is published.
     states: HashMap<AdjacencyId, State>,
+    /// How many of them are unresolved.
+    unresolved: usize,
     /// Since when the kernel knows nothing of a neighbour that it knew.
-    forgotten: HashMap<AdjacencyId, Instant>,
+    pub(super) forgotten: HashMap<AdjacencyId, Instant>,
     /// States that hold only once the workers have the adjacency's new contents.
     after_publish: Vec<(AdjacencyId, State)>,
 }
@@ -95,6 +97,7 @@ impl NextHops {
             group_ids: Ids::default(),
             written: HashMap::new(),
             states: HashMap::new(),
+            unresolved: 0,
             forgotten: HashMap::new(),
             after_publish: Vec::new(),
         }
@@ -160,7 +163,8 @@ impl NextHops {
             let id = adjacency.id;
             self.adjacencies.remove(&(port, address));
             self.written.remove(&id);
-            self.states.remove(&id);
+            let state = self.states.remove(&id);
+            self.unresolved -= usize::from(state == Some(State::Unresolved));
             self.forgotten.remove(&id);
             // Its state stays: a worker may be in the middle of a round with the FIB that leads there.
             self.adjacency_ids.give_back(id);
@@ -188,9 +192,6 @@ impl NextHops {
         let Some(found) = ports.get(port) else { return State::Down };
         let mac = ports.mac_of(port, address);
         let in_doubt = found.up && mac.is_none() && !ports.has_failed(port, address);
-        if !in_doubt {
-            self.forgotten.remove(&id);
-        }
         let state = match mac {
             _ if !found.up => State::Down,
             None if in_doubt && self.is_remembered(id) => State::Up,
@@ -200,6 +201,9 @@ impl NextHops {
         if state != State::Up {
             self.health.set(id, state);
         }
+        if !in_doubt || state != State::Up {
+            self.forgotten.remove(&id);
+        }
         if let Some(mac) = mac {
             let adjacency = Adjacency::new(port, mac, found.mac, found.mtu);
             if self.written.insert(id, adjacency) != Some(adjacency) {
@@ -207,7 +211,9 @@ impl NextHops {
             }
         }
         self.after_publish.push((id, state));
-        self.states.insert(id, state);
+        let before = self.states.insert(id, state);
+        self.unresolved += usize::from(state == State::Unresolved);
+        self.unresolved -= usize::from(before == Some(State::Unresolved));
         state
     }
 
@@ -222,6 +228,11 @@ impl NextHops {
     /// [refreshed](Self::refresh).
     pub fn are_late(&self) -> bool {
         self.forgotten.values().any(|since| since.elapsed() >= MEMORY)
+    }
+
+    /// Whether all neighbours are known, but for those behind links that are down.
+    pub fn are_resolved(&self) -> bool {
+        self.unresolved == 0
     }
 
     /// What the group can do as soon as all is published: what the best of its members can.
