@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sidewinder_dataplane::fib::entry::Action;
 use sidewinder_dataplane::fib::nexthop::State;
 
 use super::Control;
@@ -23,7 +24,13 @@ pub(super) type Awaiting = BTreeMap<Key, Instant>;
 impl Control {
     /// The route itself, or, where it has to wait for its neighbour, what it leads to until then.
     pub(super) fn or_as_before(&mut self, key: Key, mut route: InstalledRoute) -> InstalledRoute {
+        // Mostly, and then it costs nothing.
+        if self.nexthops.are_resolved() && self.awaiting.is_empty() {
+            return route;
+        }
         let waits = match (&route.held, self.routes.get(&key)) {
+            // A SID that is one no longer has gone already.
+            (Held::Group(_), Some(old)) if matches!(old.entry.action(), Action::Local(_)) => false,
             (Held::Group(group), Some(old)) => {
                 self.nexthops.state(*group) == State::Unresolved && self.leads_on(&old.held)
             }

@@ -86,8 +86,10 @@ pub struct NextHops {
     written: HashMap<AdjacencyId, Adjacency>,
     /// What each is as soon as all is published.
     states: HashMap<AdjacencyId, State, RandomState>,
+    /// How many of them are unresolved.
+    unresolved: usize,
     /// Since when the kernel knows nothing of a neighbour that it knew.
-    forgotten: HashMap<AdjacencyId, Instant>,
+    pub(super) forgotten: HashMap<AdjacencyId, Instant>,
     /// States that hold only once the workers have the adjacency's new contents.
     after_publish: Vec<(AdjacencyId, State)>,
 }
@@ -104,6 +106,7 @@ impl NextHops {
             group_ids: Ids::default(),
             written: HashMap::new(),
             states: HashMap::default(),
+            unresolved: 0,
             forgotten: HashMap::new(),
             after_publish: Vec::new(),
         }
@@ -178,7 +181,8 @@ impl NextHops {
             let id = adjacency.id;
             self.adjacencies.remove(&(port, address));
             self.written.remove(&id);
-            self.states.remove(&id);
+            let state = self.states.remove(&id);
+            self.unresolved -= usize::from(state == Some(State::Unresolved));
             self.forgotten.remove(&id);
             // Its state stays: a worker may be in the middle of a round with the FIB that leads there.
             self.adjacency_ids.give_back(id);
@@ -206,9 +210,6 @@ impl NextHops {
         let Some(found) = ports.get(port) else { return State::Down };
         let mac = ports.mac_of(port, address);
         let in_doubt = found.up && mac.is_none() && !ports.has_failed(port, address);
-        if !in_doubt {
-            self.forgotten.remove(&id);
-        }
         let state = match mac {
             _ if !found.up => State::Down,
             None if in_doubt && self.is_remembered(id) => State::Up,
@@ -217,6 +218,9 @@ impl NextHops {
         };
         if state != State::Up {
             self.health.set(id, state);
+        }
+        if !in_doubt || state != State::Up {
+            self.forgotten.remove(&id);
         }
         if let Some(mac) = mac {
             let adjacency = if found.watched {
@@ -229,7 +233,9 @@ impl NextHops {
             }
         }
         self.after_publish.push((id, state));
-        self.states.insert(id, state);
+        let before = self.states.insert(id, state);
+        self.unresolved += usize::from(state == State::Unresolved);
+        self.unresolved -= usize::from(before == Some(State::Unresolved));
         state
     }
 
@@ -244,6 +250,11 @@ impl NextHops {
     /// [refreshed](Self::refresh).
     pub fn are_late(&self) -> bool {
         self.forgotten.values().any(|since| since.elapsed() >= MEMORY)
+    }
+
+    /// Whether all neighbours are known, but for those behind links that are down.
+    pub fn are_resolved(&self) -> bool {
+        self.unresolved == 0
     }
 
     /// What the group can do as soon as all is published: what the best of its members can.

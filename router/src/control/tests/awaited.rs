@@ -30,6 +30,10 @@ fn leads_to(control: &Control) -> State {
     control.nexthops.state(group)
 }
 
+fn long_ago() -> Instant {
+    Instant::now().checked_sub(std::time::Duration::from_secs(10)).unwrap()
+}
+
 #[test]
 fn a_route_moves_when_its_neighbour_is_there() {
     let (mut view, mut control) = one_known();
@@ -70,6 +74,39 @@ fn what_leads_nowhere_is_not_kept() {
     assert!(control.awaiting.is_empty());
 }
 
+/// What a policy of its own has done it goes on to do; a SID is one or is none.
+#[test]
+fn a_policy_is_kept_and_a_sid_is_not() {
+    let list = sidewinder_config::SegmentList {
+        segs: vec!["2001:db8:1::9".parse().unwrap()],
+        structures: Vec::new(),
+        via: Vec::new(),
+        weight: 1,
+        path: 0,
+    };
+    let source = "fc00::1".parse().unwrap();
+    let headend = sidewinder_config::Headend::HEncaps;
+    let policy = inline(sidewinder_config::Policy::new(headend, vec![list], source));
+    let sid = Arc::new(sidewinder_config::LocalSid {
+        sid: PREFIX.parse().unwrap(),
+        behavior: sidewinder_config::Behavior::EndB6Encaps { policy: policy.name.clone() },
+        flavors: sidewinder_config::Flavors::default(),
+        structure: None,
+        hmac: sidewinder_config::Hmac::Ignore,
+    });
+    let (_, mut control) = one_known();
+    announce(&mut control, PREFIX, Target::Encap(Arc::clone(&policy)));
+    announce(&mut control, PREFIX, via(&[("2001:db8:2::9", 1)]));
+    assert_eq!(standing(&control, PREFIX), Standing::NeighborAwaited);
+    assert!(matches!(lookup(&control, 254, ADDRESS), Action::Encap(_)));
+    assert_eq!(control.inline_policies().count(), 1);
+    announce(&mut control, PREFIX, Target::Binding(sid, policy));
+    assert!(matches!(lookup(&control, 254, ADDRESS), Action::Local(_)));
+    announce(&mut control, PREFIX, via(&[("2001:db8:2::9", 1)]));
+    assert_eq!(standing(&control, PREFIX), Standing::Best);
+    assert!(control.sids.is_empty() && control.inline_policies().count() == 0);
+}
+
 #[test]
 fn a_route_goes_while_it_waits() {
     let (_, mut control) = one_known();
@@ -84,8 +121,7 @@ fn a_route_goes_while_it_waits() {
 fn nobody_is_waited_for_for_ever() {
     let (_, mut control) = one_known();
     announce(&mut control, PREFIX, via(&[("2001:db8:2::9", 1)]));
-    let long_ago = Instant::now().checked_sub(std::time::Duration::from_secs(10)).unwrap();
-    control.awaiting.values_mut().for_each(|since| *since = long_ago);
+    control.awaiting.values_mut().for_each(|since| *since = long_ago());
     assert!(control.end_of_patience());
     assert!(control.publish());
     assert_eq!(leads_to(&control), State::Unresolved);
@@ -108,6 +144,17 @@ fn a_neighbour_is_forgotten_or_fails() {
     observe(&mut control, &view);
     assert_eq!(state(&control, "2001:db8:1::9"), Some(State::Up));
     assert!(!control.end_of_patience());
+    // It is not found again, though nobody says so.
+    control.nexthops.forgotten.values_mut().for_each(|since| *since = long_ago());
+    assert!(control.end_of_patience());
+    assert_eq!(state(&control, "2001:db8:1::9"), Some(State::Unresolved));
+    assert!(!control.end_of_patience());
+    // Or it is said.
+    view.neighbours.insert(place, entry);
+    observe(&mut control, &view);
+    view.neighbours.remove(&place);
+    observe(&mut control, &view);
+    assert_eq!(state(&control, "2001:db8:1::9"), Some(State::Up));
     view.neighbours.insert(place, Neighbour { managed: true, ..flushed });
     observe(&mut control, &view);
     assert_eq!(state(&control, "2001:db8:1::9"), Some(State::Unresolved));
