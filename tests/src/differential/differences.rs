@@ -3,12 +3,16 @@
 //! Whatever Linux does, what Sidewinder sends must be what [`rfc`] says, byte for byte. A row then
 //! only tells why Linux does something else.
 
+mod cargo;
+mod hmac;
+mod ipv4;
+
 use super::chain;
 use super::rfc::{self, Fate, Why};
 use super::side::Output;
 use super::subject::{Demand, Family, Subject};
-use crate::packet::parse::{Kind, Layout, address};
-use crate::packet::{ETHERNET, IPV6, SEGMENT_ROUTING, hmac, next};
+use crate::packet::parse::{Kind, Layout};
+use crate::packet::{ETHERNET, IPV6, SEGMENT_ROUTING, next};
 
 /// A difference that is meant.
 #[derive(Debug)]
@@ -68,7 +72,7 @@ impl<'a> Pair<'a> {
     }
 
     fn has_hop_by_hop(&self) -> bool {
-        self.input.get(ETHERNET + 6) == Some(&next::HOP_BY_HOP)
+        !self.subject.takes_v4() && self.input.get(ETHERNET + 6) == Some(&next::HOP_BY_HOP)
     }
 
     /// Whether an SRH has anything after its segment list.
@@ -87,178 +91,17 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// HMACs.
-impl Pair<'_> {
-    /// The SRH whose HMAC a SID looks at: the first with segments left, else the first.
-    fn signed(&self) -> Option<&[u8]> {
-        if self.subject.demand() == Demand::Ignore {
-            return None;
-        }
-        let packet = self.input.get(ETHERNET..self.layout.end)?;
-        let chain = chain::read(packet).ok()?;
-        let srh = packet.get(chain.srh.or(chain.spent)?..)?;
-        let srh = srh.get(..(usize::from(*srh.get(1)?) + 1) * 8)?;
-        // Whose list fits it.
-        (usize::from(srh[4]) < usize::from(srh[1]) / 2).then_some(srh)
-    }
-
-    /// Whether that SRH is not the first header, hop-by-hop options aside, which Linux has taken off.
-    fn has_any_before_srh(&self) -> bool {
-        let mut headers =
-            self.layout.outer().skip(1).filter(|header| header.kind != Kind::HopByHop);
-        headers.next().is_some_and(|header| match header.kind {
-            Kind::Routing(SEGMENT_ROUTING) => self.input[header.at + 3] == 0,
-            _ => true,
-        })
-    }
-}
-
-/// Whether Linux can read the TLVs of an SRH: to it each has a length (seg6_validate_srh).
-fn linux_reads(srh: &[u8]) -> bool {
-    let mut at = 8 + 16 * (usize::from(srh[4]) + 1);
-    while at < srh.len() {
-        let Some(length) = srh.get(at + 1) else { return false };
-        at += 2 + usize::from(*length);
-    }
-    at == srh.len()
-}
-
-/// Where Linux finds the HMAC of an SRH (seg6_get_tlv_hmac).
-fn linux_hmac(srh: &[u8]) -> Option<usize> {
-    let at = srh.len().checked_sub(hmac::LENGTH)?;
-    let is_there = srh[5] & hmac::FLAG != 0 && at >= 8 + 16 * (usize::from(srh[4]) + 1);
-    (is_there && srh[at..at + 2] == [hmac::TYPE, 38]).then_some(at)
-}
-
-/// Frames as cargo.
-impl Pair<'_> {
-    /// Whether this has the whole frame in it, but for padding.
-    fn is_cargo(&self, output: &Output) -> bool {
-        let frame = self.input.get(..self.layout.end).unwrap_or_default();
-        output.frame.len() > frame.len() && output.frame.ends_with(frame)
-    }
-
-    /// Whether Linux sent the same but for its hop limit, and so many bytes less at the end.
-    fn is_cut(&self, padding: usize) -> bool {
-        let ([linux], [sidewinder]) = (self.linux, self.sidewinder) else { return false };
-        let mut right = sidewinder.clone();
-        right.frame.truncate(right.frame.len().saturating_sub(padding));
-        let Some(length) = right.frame.len().checked_sub(ETHERNET + IPV6) else { return false };
-        let length = u16::try_from(length).unwrap_or(u16::MAX);
-        right.frame[ETHERNET + 4..ETHERNET + 6].copy_from_slice(&length.to_be_bytes());
-        right.frame[ETHERNET + 7] = linux.frame.get(ETHERNET + 7).copied().unwrap_or(0);
-        *linux == right
-    }
-}
-
 /// The first row that explains the outputs; none if Sidewinder did not do what it should.
 pub fn explain(pair: &Pair<'_>) -> Option<&'static Difference> {
     if !pair.is_right() {
         return None;
     }
-    DIFFERENCES.iter().find(|difference| (difference.holds)(pair))
+    let special = [cargo::ROWS, hmac::ROWS, ipv4::ROWS];
+    special.into_iter().chain([DIFFERENCES]).flatten().find(|difference| (difference.holds)(pair))
 }
 
-/// Every intended difference.
+/// The intended differences of all subjects.
 pub const DIFFERENCES: &[Difference] = &[
-    Difference {
-        name: "every frame is cargo",
-        rule: "RFC 8986, 5.3: \"encapsulates a received Ethernet frame and its attached VLAN header, if \
-               present, in an IPv6 packet with an SRH\"; Linux has routes lead into it, and takes only \
-               packets that it would forward",
-        holds: |pair| {
-            pair.subject.takes_frames() && !pair.linux.iter().any(|output| pair.is_cargo(output))
-        },
-    },
-    Difference {
-        name: "a frame goes with its padding",
-        rule: "RFC 8986, 5.3: \"The Ethernet frame becomes the payload of the new IPv6 packet\"; Linux \
-               has cut it to the packet in it",
-        holds: |pair| {
-            let padding = pair.input.len().saturating_sub(pair.layout.end);
-            // With it, it may be too long.
-            let is_cut = pair.is_cut(padding) || pair.fate.why == Why::TooBig;
-            pair.subject.takes_frames() && padding > 0 && is_cut
-        },
-    },
-    Difference {
-        name: "hop limit of H.Encaps.L2",
-        rule: "RFC 8986, 5.3: \"The Ethernet frame becomes the payload of the new IPv6 packet\", which has \
-               a hop limit of its own; Linux copies that of the packet in the frame, and takes one",
-        holds: |pair| {
-            pair.subject.takes_frames() && pair.differ_only(|frame| frame[ETHERNET + 7] = 0)
-        },
-    },
-    Difference {
-        name: "any frame is forwarded",
-        rule: "RFC 8986, 4.9, S03: \"Forward the Ethernet frame to the OIF I\"; Linux drops those that have \
-               a length in the place of a protocol (IEEE 802.3)",
-        holds: |pair| {
-            let [Output { frame, .. }] = pair.sidewinder else { return false };
-            pair.subject == Subject::EndDx2
-                && pair.linux.is_empty()
-                && pair.fate.why == Why::Forwarded
-                && frame.get(12..14).is_some_and(|kind| *kind < [6, 0][..])
-        },
-    },
-    Difference {
-        name: "a broadcast is not forwarded",
-        rule: "RFC 1812, 5.3.4: \"A router MUST NOT forward any packet which the router received as a Link \
-               Layer broadcast\"; where Linux forwards packets it does not either, but takes frames out",
-        holds: |pair| {
-            let to_many = pair.input.first().is_some_and(|byte| byte & 1 != 0);
-            pair.subject == Subject::EndDx2 && to_many && pair.sidewinder.is_empty()
-        },
-    },
-    Difference {
-        name: "HMAC error answered",
-        rule: "RFC 8754, 2.1.2.1: \"If HMAC verification fails, an ICMP error message (parameter problem, \
-               error code 0, pointing to the HMAC TLV) SHOULD be generated\"",
-        holds: |pair| pair.fate.why == Why::HmacInvalid && pair.linux.is_empty(),
-    },
-    Difference {
-        name: "TLV error answered",
-        rule: "RFC 8754, 2.1: \"Detection of TLVs exceeding the boundary of the SRH Hdr Ext Len results in \
-               an ICMP Parameter Problem, Code 0, message to the Source Address, pointing to the Hdr Ext \
-               Len field of the SRH\"",
-        holds: |pair| pair.fate.why == Why::Tlv && pair.linux.is_empty(),
-    },
-    Difference {
-        name: "padding of one byte",
-        rule: "RFC 8754, 2.1.1.1: \"A single Pad1 TLV MUST be used when a single byte of padding is \
-               required\"; to Linux it has a length, too",
-        holds: |pair| pair.signed().is_some_and(|srh| !linux_reads(srh)) && pair.linux.is_empty(),
-    },
-    Difference {
-        name: "an HMAC is known by its type",
-        rule: "RFC 8754, 2.1: \"Unrecognized Types MUST be ignored on receipt\"; Linux looks for it in the \
-               last 40 bytes only, and if flag 0x08 is set",
-        holds: |pair| {
-            pair.signed().is_some_and(|srh| hmac::find(srh).ok().flatten() != linux_hmac(srh))
-        },
-    },
-    Difference {
-        name: "the current segment is what was signed",
-        rule: "RFC 8754, 2.1.2.1: \"The HMAC verification begins by checking that the current segment is \
-               equal to the destination address of the IPv6 header\"; Linux does not",
-        holds: |pair| {
-            let destination = address(pair.input, ETHERNET + 24);
-            let differs = |srh: &[u8]| {
-                srh[3] <= srh[4] && address(srh, 8 + 16 * usize::from(srh[3])) != destination
-            };
-            pair.fate.why == Why::HmacInvalid && pair.signed().is_some_and(differs)
-        },
-    },
-    Difference {
-        name: "an HMAC behind other headers",
-        rule: "RFC 8200, 4.1, has Destination Options in front of a Routing header; Linux verifies what \
-               follows the IPv6 header as if it were the SRH",
-        holds: |pair| {
-            // Behind an SRH another may come, which is looked at when the first one is done.
-            let others = pair.has_any_before_srh() || pair.has_header_before_srh();
-            pair.signed().is_some() && others
-        },
-    },
     Difference {
         name: "SRH error answered",
         rule: "RFC 8986, 4.1, S10 and 4.4, S03: \"Send an ICMP Parameter Problem to the Source Address \

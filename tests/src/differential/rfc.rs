@@ -1,8 +1,10 @@
 //! What the RFCs ask a router to do with a packet, written from their text and not from either of
 //! the two routers. Where they leave a choice, this is Sidewinder's documented one.
 
+mod decap;
 mod headend;
 mod hmac;
+mod ipv4;
 
 use std::net::Ipv6Addr;
 
@@ -90,7 +92,7 @@ pub fn fate(subject: Subject, input: &[u8]) -> Fate {
             way.encapsulate_frame(input);
             way.go()
         }
-        Some(header) if header[..6] == mac(ROUTER_MACS[0]) && header[12..] == [0x86, 0xdd] => {
+        Some(header) if header[..6] == mac(ROUTER_MACS[0]) && way.is_what(&header[12..]) => {
             way.enter().map_or_else(|why| (None, why), |()| way.go())
         }
         _ => (None, Why::NoPacket),
@@ -150,6 +152,15 @@ const NO_ROUTE: Step = Refuse(Why::NoRoute, 1, 0, 0);
 const TIME_EXCEEDED: Step = Refuse(Why::HopLimit, 3, 0, 0);
 
 impl Way {
+    /// Whether the packet is of the protocol that its frame says.
+    fn is_what(&self, ether_type: &[u8]) -> bool {
+        match self.packet.first().map(|byte| byte >> 4) {
+            Some(6) => ether_type == [0x86, 0xdd],
+            Some(4) => ether_type == [8, 0],
+            _ => false,
+        }
+    }
+
     /// Checks an IP packet that enters, from a link or from an encapsulation, and cuts it to its
     /// length: C-002, C-102.
     fn enter(&mut self) -> Result<(), Why> {
@@ -175,7 +186,11 @@ impl Way {
         self.packet.truncate(length);
         self.received = self.packet.clone();
         self.popped = (0, 0);
-        if self.is_v6() && (out_of_scope(self.source()) || out_of_scope(self.destination())) {
+        let leaves_scope = match self.is_v6() {
+            true => out_of_scope(self.source()) || out_of_scope(self.destination()),
+            false => [12, 16].into_iter().any(|at| ipv4::out_of_scope(self.address_v4(at))),
+        };
+        if leaves_scope {
             return Err(Why::Scope);
         }
         Ok(())
@@ -206,8 +221,7 @@ impl Way {
 
     fn look_up(&mut self) -> Step {
         if !self.is_v6() {
-            // No IPv4 routes here.
-            return End(Why::NoRoute);
+            return self.look_up_v4();
         }
         match self.subject.route(self.table, self.destination()) {
             None => NO_ROUTE,
@@ -304,37 +318,6 @@ impl Way {
         }
     }
 
-    /// RFC 8986, 4.4 to 4.6 and 4.9: C-034 to C-036, C-052 to C-054, C-057.
-    fn decapsulate(&mut self, chain: chain::Chain) -> Step {
-        if let Some(at) = chain.srh {
-            return Refuse(Why::SegmentsLeft, 4, 0, value(at + 3));
-        }
-        let (protocol, version) = match self.subject {
-            Subject::EndDx4 => (next::IPV4, 4),
-            Subject::EndDx2 => (next::ETHERNET, 0),
-            _ => (next::IPV6, 6),
-        };
-        if chain.upper != protocol || chain.fragment {
-            return self.upper_layer(chain);
-        }
-        self.packet.drain(..chain.upper_at);
-        (self.changed, self.spent) = (true, false);
-        if protocol == next::ETHERNET {
-            self.is_frame = true;
-            return Transmit(2);
-        }
-        if self.packet.first().is_none_or(|byte| byte >> 4 != version) {
-            return End(Why::NoPacket);
-        }
-        if let Err(why) = self.enter() {
-            return End(why);
-        }
-        match self.subject {
-            Subject::EndDt6 => LookUp,
-            _ => Send(2),
-        }
-    }
-
     /// RFC 8986, 4.1.1: C-007, C-030 to C-032. Allowed is ICMPv6 only, and of that only what a SID
     /// answers.
     fn upper_layer(&mut self, chain: chain::Chain) -> Step {
@@ -366,35 +349,26 @@ impl Way {
         LookUp
     }
 
-    /// RFC 8986, 4.9, S03, of what is a frame and fits: C-057, C-100.
-    fn transmit(&mut self, link: usize) -> (Option<usize>, Why) {
-        let tag = match self.packet.get(12..ETHERNET) {
-            None => return (None, Why::NoPacket),
-            Some([0x81, 0] | [0x88, 0xa8]) => 4,
-            Some(_) => 0,
-        };
-        if self.packet.len() > ETHERNET + tag + MTU {
-            return (None, Why::TooBig);
+    /// Takes one off the hop limit or the TTL, unless this node has done so already.
+    fn spend(&mut self) -> Result<(), Step> {
+        if std::mem::replace(&mut self.spent, true) {
+            return Ok(());
         }
-        (Some(link), Why::Forwarded)
+        let v6 = self.is_v6();
+        let hops = if v6 { 7 } else { 8 };
+        if self.packet[hops] <= 1 {
+            return Err(TIME_EXCEEDED);
+        }
+        self.packet[hops] -= 1;
+        if !v6 {
+            ipv4::write_checksum(&mut self.packet);
+        }
+        Ok(())
     }
 
     /// RFC 8200, 3, and RFC 4443, 3.2 and 3.3: C-063, C-100, C-160.
     fn send(&mut self) -> Result<(), Step> {
-        let v6 = self.is_v6();
-        let hops = if v6 { 7 } else { 8 };
-        if !self.spent {
-            if self.packet[hops] <= 1 {
-                return Err(TIME_EXCEEDED);
-            }
-            self.packet[hops] -= 1;
-            if !v6 {
-                let header = usize::from(self.packet[0] & 0xf) * 4;
-                self.packet[10..12].fill(0);
-                let sum = checksum::plain(&self.packet[..header]);
-                self.packet[10..12].copy_from_slice(&sum.to_be_bytes());
-            }
-        }
+        self.spend()?;
         if self.packet.len() > MTU {
             // What the packet as received may be long (RFC 2473, 7.1), never below IPv6's least.
             return Err(Refuse(Why::TooBig, 2, 0, value((MTU - self.pushed).max(1280))));
@@ -406,8 +380,10 @@ impl Way {
     /// C-044.
     fn refuse(&mut self, kind: u8, code: u8, parameter: u32) -> bool {
         // Of a frame nobody is to be told (RFC 8986, 5.3).
-        if self.received.first().is_none_or(|byte| byte >> 4 != 6) {
-            return false;
+        match self.received.first().map(|byte| byte >> 4) {
+            Some(6) => {}
+            Some(4) => return self.refuse_v4(kind),
+            _ => return false,
         }
         let source = address_at(&self.received, 8);
         if source.is_unspecified() || source.is_loopback() || source.is_multicast() {

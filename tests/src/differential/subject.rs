@@ -10,7 +10,7 @@
 mod words;
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::lab::star::LINKS;
 
@@ -25,6 +25,9 @@ pub const HOST: &str = "2001:db8:b::9";
 pub const FAR_HOST: &str = "2001:db8:e::9";
 /// The router's own address, and the source of its ICMP errors and outer headers.
 pub const ROUTER: &str = "fc00:0:1::1";
+
+/// The same for IPv4: its only address.
+pub const ROUTER4: &str = "10.9.0.1";
 
 /// A link-local address that is nobody's next hop.
 pub const LINK_LOCAL: &str = "fe80::1234";
@@ -68,6 +71,10 @@ pub enum Subject {
     EncapsHmac(usize),
     /// H.Encaps.Red with so many segments, signed by an HMAC.
     EncapsRedHmac(usize),
+    /// H.Encaps of IPv4 with so many segments.
+    EncapsV4(usize),
+    /// H.Encaps.Red of IPv4 with so many segments.
+    EncapsRedV4(usize),
     /// H.Encaps.L2 with so many segments, of the frames of in0.
     EncapsL2(usize),
     /// H.Encaps.L2.Red with so many segments, of the frames of in0.
@@ -124,7 +131,7 @@ pub enum Hop {
 
 impl Subject {
     /// Every subject that Linux has too.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::Forward,
         Self::End,
         Self::EndPsp,
@@ -151,6 +158,8 @@ impl Subject {
         Self::EncapsHmac(3),
         Self::EncapsRedHmac(1),
         Self::EncapsRedHmac(3),
+        Self::EncapsV4(2),
+        Self::EncapsRedV4(2),
         Self::EncapsL2(1),
         Self::EncapsL2(3),
         Self::EncapsL2Red(1),
@@ -172,6 +181,8 @@ impl Subject {
             | Self::EncapsRed(_)
             | Self::EncapsHmac(_)
             | Self::EncapsRedHmac(_)
+            | Self::EncapsV4(_)
+            | Self::EncapsRedV4(_)
             | Self::EncapsL2(_)
             | Self::EncapsL2Red(_)
             | Self::Insert(_) => Family::Transit,
@@ -242,6 +253,8 @@ impl Subject {
             | Self::EncapsRed(count)
             | Self::EncapsHmac(count)
             | Self::EncapsRedHmac(count)
+            | Self::EncapsV4(count)
+            | Self::EncapsRedV4(count)
             | Self::EncapsL2(count)
             | Self::EncapsL2Red(count)
             | Self::Insert(count) => &SEGMENTS[..count],
@@ -252,7 +265,8 @@ impl Subject {
 
     /// Whether the segment list that a headend writes is a reduced one.
     pub fn is_reduced(self) -> bool {
-        matches!(self, Self::EncapsRed(_) | Self::EncapsRedHmac(_) | Self::EncapsL2Red(_))
+        let layer_3 = matches!(self, Self::EncapsRed(_) | Self::EncapsRedHmac(_));
+        layer_3 || matches!(self, Self::EncapsRedV4(_) | Self::EncapsL2Red(_))
     }
 
     /// Whether it is a headend that signs.
@@ -271,6 +285,21 @@ impl Subject {
     /// Whether it makes or knows signatures.
     pub fn has_keys(self) -> bool {
         self.signs() || matches!(self, Self::EndHmac(_))
+    }
+
+    /// Whether its packets are IPv4.
+    pub fn takes_v4(self) -> bool {
+        matches!(self, Self::EncapsV4(_) | Self::EncapsRedV4(_))
+    }
+
+    /// The same as [`route`](Self::route) for IPv4.
+    pub fn route_v4(self, address: Ipv4Addr) -> Option<Hop> {
+        match address.octets() {
+            _ if !self.takes_v4() => None,
+            [198, 51, 100, _] => Some(Hop::Policy),
+            [192, 0, 2, _] | [203, 0, 113, _] => Some(Hop::Link(2)),
+            _ => None,
+        }
     }
 
     /// Whether it is a headend that takes whole frames.
@@ -313,6 +342,8 @@ impl fmt::Display for Subject {
             Self::EndHmac(demand) => write!(f, "End-HMAC-{}", demand.word()),
             Self::EncapsHmac(count) => write!(f, "H.Encaps-HMAC-{count}"),
             Self::EncapsRedHmac(count) => write!(f, "H.Encaps.Red-HMAC-{count}"),
+            Self::EncapsV4(count) => write!(f, "H.Encaps-IPv4-{count}"),
+            Self::EncapsRedV4(count) => write!(f, "H.Encaps.Red-IPv4-{count}"),
             Self::EncapsL2(count) => write!(f, "H.Encaps.L2-{count}"),
             Self::EncapsL2Red(count) => write!(f, "H.Encaps.L2.Red-{count}"),
             Self::Encaps(count) => write!(f, "H.Encaps-{count}"),

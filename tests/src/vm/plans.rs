@@ -37,9 +37,10 @@ const IPV4: &str = "[[route]]\nprefix = \"198.51.100.0/24\"\nnh4 = \"10.9.0.2\"\
 impl Plan {
     /// Every behavior and every flavor of it.
     pub fn all() -> Vec<Self> {
-        // Whole interfaces, and End.DX2, have plans of their own; keys are the differential test's.
+        // Whole interfaces, IPv4 and End.DX2 have plans of their own; keys are the differential test's.
         let own = |subject: &&Subject| {
-            subject.takes_frames() || subject.has_keys() || **subject == Subject::EndDx2
+            let other = subject.takes_frames() || subject.takes_v4();
+            other || subject.has_keys() || **subject == Subject::EndDx2
         };
         let mut plans: Vec<Self> = Subject::ALL
             .iter()

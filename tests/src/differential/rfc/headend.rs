@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{End, LookUp, Step, TIME_EXCEEDED, Way, Why, address};
+use super::{End, LookUp, Step, Way, Why, address};
 use crate::differential::subject::ROUTER;
 use crate::packet::build::{Ipv6, Layer, Srh, packet};
 use crate::packet::{ETHERNET, IPV6, hmac, next};
@@ -10,15 +10,16 @@ use crate::packet::{ETHERNET, IPV6, hmac, next};
 impl Way {
     /// RFC 8986, 5.1 and 5.2: C-080, C-082, C-084.
     pub(super) fn encapsulate(&mut self) -> Step {
-        if !std::mem::replace(&mut self.spent, true) {
-            if self.packet[7] <= 1 {
-                return TIME_EXCEEDED;
-            }
-            self.packet[7] -= 1;
+        if let Err(step) = self.spend() {
+            return step;
         }
         self.changed = true;
-        let (class, label) = flow(&self.packet);
-        self.push(class, label, next::IPV6);
+        if self.is_v6() {
+            let (class, label) = flow(&self.packet);
+            self.push(class, label, next::IPV6);
+        } else {
+            self.push(self.packet[1], 0, next::IPV4);
+        }
         LookUp
     }
 

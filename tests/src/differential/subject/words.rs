@@ -7,6 +7,9 @@ use crate::lab::star::{self, LINKS, WORLD_MACS};
 use crate::lab::{Netns, linux};
 use crate::packet::hmac;
 
+/// Prefixes of IPv4 behind out1: of what is not encapsulated, and of where packets come from.
+const PLAIN4: [&str; 2] = ["203.0.113.0/24", "192.0.2.0/24"];
+
 /// The file of keys, beside the configuration.
 const KEYS: &str = "keys.toml";
 
@@ -30,7 +33,12 @@ impl Subject {
             let key =
                 if self.signs() { format!(" hmac {}", hmac::KEYS[0].0) } else { String::new() };
             let encap = format!("encap seg6 mode {mode} segs {segs}{key}");
-            vec![format!("route add 2001:db8:e::/48 {encap} dev out0")]
+            if !self.takes_v4() {
+                return vec![format!("route add 2001:db8:e::/48 {encap} dev out0")];
+            }
+            let mut lines = vec![format!("route add 198.51.100.0/24 {encap} dev out0")];
+            lines.extend(PLAIN4.map(|prefix| format!("route add {prefix} via 10.9.0.2 dev out1")));
+            lines
         };
         match self {
             Self::Forward => Vec::new(),
@@ -50,8 +58,10 @@ impl Subject {
             Self::EndDt6 => local("End.DT6 table main"),
             Self::EndDx2 => local("End.DX2 oif out1"),
             Self::EndHmac(_) => local("End"),
-            Self::Encaps(_) | Self::EncapsHmac(_) => steer("encap"),
-            Self::EncapsRed(_) | Self::EncapsRedHmac(_) => steer("encap.red"),
+            Self::Encaps(_) | Self::EncapsHmac(_) | Self::EncapsV4(_) => steer("encap"),
+            Self::EncapsRed(_) | Self::EncapsRedHmac(_) | Self::EncapsRedV4(_) => {
+                steer("encap.red")
+            }
             Self::EncapsL2(_) => steer("l2encap"),
             Self::EncapsL2Red(_) => steer("l2encap.red"),
             Self::Insert(_) => steer("inline"),
@@ -120,8 +130,14 @@ impl Subject {
             } else {
                 String::new()
             };
-            let route = "[[route]]\nprefix = \"2001:db8:e::/48\"\npolicy = \"far\"\n";
-            format!("{}{key}\n{route}", policy(behavior))
+            let to = if self.takes_v4() { "198.51.100.0/24" } else { "2001:db8:e::/48" };
+            let route = format!("[[route]]\nprefix = \"{to}\"\npolicy = \"far\"\n");
+            let mut text = format!("{}{key}\n{route}", policy(behavior));
+            for prefix in PLAIN4.iter().filter(|_| self.takes_v4()) {
+                text += &format!("\n[[route]]\nprefix = \"{prefix}\"\nnh4 = \"10.9.0.2\"\n");
+                text += "interface = \"out1\"\n";
+            }
+            text
         };
         match self {
             Self::Forward => String::new(),
@@ -145,8 +161,10 @@ impl Subject {
             Self::EndHmac(demand) => {
                 local(&format!("behavior = \"End\"\nhmac = \"{}\"", demand.word()))
             }
-            Self::Encaps(_) | Self::EncapsHmac(_) => steer("H.Encaps"),
-            Self::EncapsRed(_) | Self::EncapsRedHmac(_) => steer("H.Encaps.Red"),
+            Self::Encaps(_) | Self::EncapsHmac(_) | Self::EncapsV4(_) => steer("H.Encaps"),
+            Self::EncapsRed(_) | Self::EncapsRedHmac(_) | Self::EncapsRedV4(_) => {
+                steer("H.Encaps.Red")
+            }
             // The interface is steered, and no route.
             Self::EncapsL2(_) => policy("H.Encaps.L2"),
             Self::EncapsL2Red(_) => policy("H.Encaps.L2.Red"),
