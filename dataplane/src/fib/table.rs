@@ -44,6 +44,11 @@ impl Prefixes {
         before != Some(entry)
     }
 
+    /// Whether there is this prefix.
+    pub fn contains(&self, key: u128, len: u8) -> bool {
+        self.entries.contains_key(&(key & mask(len), len))
+    }
+
     /// Forgets a prefix; says whether it was there.
     pub fn remove(&mut self, key: u128, len: u8) -> bool {
         let removed = self.entries.remove(&(key & mask(len), len)).is_some();

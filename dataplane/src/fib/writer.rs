@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Change, Fib,
-    entry::Entry,
+    entry::{Entry, TableIndex},
     nexthop::Health,
     node::mask,
     publish::{Publisher, Reader},
@@ -53,6 +53,12 @@ impl Writer {
     /// The number of versions published.
     pub fn version(&self) -> u64 {
         self.publisher.version()
+    }
+
+    /// Whether there is a route to exactly this prefix, in the terms of [`Change::Route`].
+    pub fn has(&self, table: TableIndex, v4: bool, key: u128, len: u8) -> bool {
+        let prefixes = self.prefixes.get(usize::from(table));
+        prefixes.is_some_and(|prefixes| prefixes[usize::from(v4)].contains(key, len))
     }
 
     /// Notes a change for the next [`publish`](Self::publish).
