@@ -31,6 +31,11 @@ impl FirstHop {
         (!ted.node(link.to)?.key().is_pseudonode()).then(|| over(ted, id, link))
     }
 
+    /// Our end of a link, whatever it leads to; `None` for one that is not there.
+    pub fn ours(ted: &Ted, id: LinkId) -> Option<Self> {
+        ted.link(id).map(|link| over(ted, id, link))
+    }
+
     /// One of the routers on the LAN that a link leads to.
     pub fn across(ted: &Ted, id: LinkId, neighbor: &RouterId) -> Option<Self> {
         let link = ted.link(id)?;
@@ -68,6 +73,7 @@ impl FirstHops {
             let cheapest = link.descriptor.topology == topology
                 && link.attributes.igp_metric == Some(cost)
                 && cost != UNUSABLE
+                && !link.is_down()
                 && to != root;
             if !cheapest {
                 continue;

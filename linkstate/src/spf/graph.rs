@@ -152,10 +152,11 @@ impl Graph {
         }
     }
 
-    /// Metric of a link in our topology; `None` if it is in another, or only for traffic
-    /// engineering.
+    /// Metric of a link in our topology; `None` if it is in another, only for traffic engineering,
+    /// or down.
     fn metric(&self, link: &crate::ted::Link) -> Option<u32> {
-        (link.descriptor.topology == self.topology).then_some(link.attributes.igp_metric?)
+        let usable = link.descriptor.topology == self.topology && !link.is_down();
+        usable.then_some(link.attributes.igp_metric?)
     }
 
     fn read_links(&mut self, ted: &Ted, from: NodeId) {

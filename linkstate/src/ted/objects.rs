@@ -104,6 +104,14 @@ pub struct Link {
     /// What is said of it.
     pub attributes: Arc<LinkAttributes>,
     pub(super) stale: bool,
+    pub(super) down: bool,
+}
+
+impl Link {
+    /// Whether we know better than who tells of it that nothing gets over it.
+    pub fn is_down(&self) -> bool {
+        self.down
+    }
 }
 
 /// A prefix of a node.

@@ -130,7 +130,7 @@ impl Ted {
             }
             None => {
                 let sids = !attributes.adjacency_sids.is_empty();
-                let link = Link { from, to, descriptor, attributes, stale: false };
+                let link = Link { from, to, descriptor, attributes, stale: false, down: false };
                 let id = LinkId(self.links.insert(link));
                 self.link_ids.insert(key, id);
                 self.change_node(from, |node| node.links_out.insert(id));
@@ -356,6 +356,17 @@ impl Ted {
     pub fn links_from(&self, node: NodeId) -> impl Iterator<Item = (LinkId, &Link)> {
         let links = self.node(node).into_iter().flat_map(|node| &node.links_out);
         links.filter_map(|&id| Some((id, self.links.get(id.0)?)))
+    }
+
+    /// Says of a link of ours whether nothing gets over it, whatever is told of it. That lasts as
+    /// long as the link is told of.
+    pub fn set_down(&mut self, id: LinkId, down: bool) {
+        if let Some(link) = self.links.get_mut(id.0)
+            && link.down != down
+        {
+            link.down = down;
+            self.changes.links.insert((link.from, link.to));
+        }
     }
 
     /// Links that end at a node.

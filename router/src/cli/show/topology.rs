@@ -66,6 +66,8 @@ pub fn topology(topology: &Topology) -> String {
     let some = |text: Option<String>| text.unwrap_or_default();
     for link in &topology.links {
         let sids: Vec<_> = link.adjacency_sids.iter().map(|sid| sid.sid.clone()).collect();
+        let notes = [(link.down, "down"), (link.stale, "stale")];
+        let notes: Vec<_> = notes.iter().filter(|(is, _)| *is).map(|(_, note)| *note).collect();
         links.row([
             end(&link.from, &link.from_router_id),
             end(&link.to, &link.to_router_id),
@@ -77,7 +79,7 @@ pub fn topology(topology: &Topology) -> String {
             some(link.bandwidth.map(|bandwidth| format!("{:.3} Gbit/s", bandwidth * 8.0 / 1e9))),
             some(link.load.map(|load| format!("{:.1} %", load * 100.0))),
             sids.join(", "),
-            if link.stale { "stale" } else { "" }.into(),
+            notes.join(", "),
         ]);
     }
     format!("{nodes}\n{links}")

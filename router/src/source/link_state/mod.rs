@@ -13,6 +13,7 @@
 
 mod damping;
 mod description;
+mod down;
 mod hops;
 mod load;
 mod sids;
@@ -34,6 +35,7 @@ use sidewinder_linkstate::ted::{Changes, Event, Nlri, Ted};
 use sidewinder_linkstate::via;
 
 use self::damping::Damping;
+use self::down::Down;
 use self::hops::Places;
 use self::load::Load;
 use self::sids::Sids;
@@ -63,6 +65,7 @@ pub struct LinkState {
     written: Vec<Event>,
     trees: Trees,
     places: Places,
+    down: Down,
     sids: Sids,
     load: Load,
     /// Hops of routes that are on no interface of ours, by prefix.
@@ -249,8 +252,9 @@ impl LinkState {
 
     /// Takes a new view of the kernel: first hops may be elsewhere.
     pub fn observe(&mut self, view: &View, control: &Control) {
-        if self.places.observe(view, &control.ports) {
-            self.all = true;
+        let moved = self.places.observe(view, &control.ports);
+        self.all |= moved;
+        if self.down.observe(&control.ports) || moved {
             self.changed(Instant::now());
         }
     }
@@ -259,9 +263,18 @@ impl LinkState {
     pub fn run(&mut self, control: &mut Control) {
         let began = Instant::now();
         self.due = None;
-        let changes = self.ted.take_changes();
+        self.down.tell(&mut self.ted, &self.trees.own, &self.places);
+        let mut changes = self.ted.take_changes();
         let all = std::mem::take(&mut self.all);
         let mut routes = self.trees.follow(&self.ted, &self.own, &changes);
+        // Nodes may be ours since then.
+        self.down.tell(&mut self.ted, &self.trees.own, &self.places);
+        if self.ted.has_changes() {
+            let more = self.ted.take_changes();
+            // Of two words on a prefix, the first counts.
+            routes = [self.trees.follow(&self.ted, &self.own, &more), routes].concat();
+            changes.links.extend(more.links);
+        }
         let route_of = |prefix: IpNet, trees: &Trees| (prefix, trees.route(&prefix).cloned());
         if all {
             routes.extend(self.trees.prefixes().map(|prefix| route_of(*prefix, &self.trees)));

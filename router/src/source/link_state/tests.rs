@@ -190,6 +190,27 @@ async fn a_topology_of_the_file_has_routes_sids_and_segments() {
     assert_eq!(segs, ["fc00:0:2::", "fc00:0:3::", "fc00:0:3:d6::"]);
 }
 
+/// Whatever is told of it, and also where the kernel takes away the addresses that it is found by.
+#[tokio::test]
+async fn paths_lead_round_a_link_whose_interface_is_down() {
+    let mut test = Test::new(TRIANGLE, &ADDRESSES).await;
+    let direct = "via fc00:12::2 dev eth0, metric 10";
+    for kept in [&ADDRESSES[..], &ADDRESSES[1..]] {
+        assert_eq!(test.to("fc00:0:2::/48"), direct);
+        let mut down = view(kept);
+        down.links.get_mut(&1).unwrap().up = false;
+        test.see(&down);
+        assert_eq!(test.to("fc00:0:2::/48"), "via fc00:13::3 dev eth1, metric 30");
+        assert_eq!(test.to("fc00:0:3::/48"), "via fc00:13::3 dev eth1, metric 20");
+        let links = test.link_state.topology().links;
+        let marked: Vec<_> = links.iter().filter(|link| link.down).map(|link| &link.to).collect();
+        assert_eq!(marked, ["r2"]);
+        test.see(&view(&ADDRESSES));
+    }
+    assert_eq!(test.to("fc00:0:2::/48"), direct);
+    assert!(test.control.sids.contains_key(&key("fc00:0:1:e012::/128".parse().unwrap())));
+}
+
 #[tokio::test]
 async fn what_is_reloaded_is_what_is_there() {
     let mut test = Test::new(TRIANGLE, &ADDRESSES).await;

@@ -109,6 +109,9 @@ pub struct TopologyLink {
     pub adjacency_sids: Vec<Sid>,
     /// Our interface, of our links.
     pub interface: Option<String>,
+    /// Whether our interface is down, of our links.
+    #[serde(default)]
+    pub down: bool,
     /// Share of the bandwidth that is in use, where it is known.
     pub load: Option<f64>,
     /// Whether the session that told of it has ended.
@@ -196,6 +199,7 @@ impl LinkState {
             remote: address(d.ipv6_remote, d.ipv4_remote),
             adjacency_sids: sids.collect(),
             interface: self.interface(id).map(|name| name.to_string()),
+            down: link.is_down(),
             load: self.load_of(id),
             stale: link.stale(),
         })
