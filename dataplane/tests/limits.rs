@@ -147,7 +147,7 @@ fn fragments_take_what_is_left() {
     }
 }
 
-/// A packet leaves whole, or in all of its fragments, or not at all.
+/// Where all packets are cut, each leaves in all of its fragments or not at all.
 #[test]
 fn fragments_leave_together() {
     let settings = Settings { frames: 512, ring: 64, flow_label: FlowLabel::Hash };

@@ -75,8 +75,11 @@ impl Entry {
     pub const MAX_INDEX: u32 = (1 << INDEX_BITS) - 1;
     /// No prefix.
     pub const NONE: Self = Self(0);
-    /// An address of the host.
+    /// An address of the host, or what is given to it.
     pub const HOST: Self = Self::pack(KIND_PUNT, 0);
+    /// Left to the kernel, which has a route of its own: to the host as well, and the way that it
+    /// goes on from there is not known here.
+    pub const LEFT: Self = Self::pack(KIND_PUNT, 2);
     /// A link whose neighbours are found by the kernel.
     pub const ON_LINK: Self = Self::pack(KIND_PUNT, 1);
 
@@ -138,8 +141,8 @@ impl Entry {
             KIND_FORWARD => Action::Forward(index),
             KIND_LOCAL => Action::Local(index),
             KIND_ENCAP => Action::Encap(index),
-            KIND_PUNT if index == 0 => Action::Punt(Punted::Host),
-            KIND_PUNT => Action::Punt(Punted::OnLink),
+            KIND_PUNT if index == 1 => Action::Punt(Punted::OnLink),
+            KIND_PUNT => Action::Punt(Punted::Host),
             KIND_SOLICIT => Action::Punt(Punted::Solicit(index as PortIndex)),
             KIND_DISCARD if index == Discard::Blackhole as u32 => {
                 Action::Discard(Discard::Blackhole)
@@ -162,6 +165,7 @@ mod tests {
         assert_eq!(Entry::local(3).action(), Action::Local(3));
         assert_eq!(Entry::encap(0).action(), Action::Encap(0));
         assert_eq!(Entry::HOST.action(), Action::Punt(Punted::Host));
+        assert_eq!(Entry::LEFT.action(), Action::Punt(Punted::Host));
         assert_eq!(Entry::ON_LINK.action(), Action::Punt(Punted::OnLink));
         assert_eq!(Entry::solicit(7).action(), Action::Punt(Punted::Solicit(7)));
         for discard in [Discard::Blackhole, Discard::Unreachable, Discard::Prohibit] {

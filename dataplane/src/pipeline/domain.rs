@@ -74,11 +74,10 @@ pub(super) fn apply_checked(run: &mut Run<'_>, sid: &Sid, fib: &Fib) {
 /// Whether a packet may use a SID; else what becomes of it.
 fn admit(packet: &Packet<'_>, sid: &Sid, fib: &Fib) -> Result<(), Verdict> {
     let sources = &fib.domain.sources;
-    // Whoever signs packets may be anywhere, and is believed to be who the source says.
-    let is_vouched_for = sid.hmac == hmac::Policy::Require && {
-        let ingress = fib.ports.get(usize::from(packet.meta.ingress));
-        ingress.is_some_and(|port| port.external)
-    };
+    // From outside nothing comes to a SID but by one that verifies it, this one or one before: whoever
+    // signs packets may be anywhere, and is believed to be who the source says.
+    let ingress = fib.ports.get(usize::from(packet.meta.ingress));
+    let is_vouched_for = ingress.is_some_and(|port| port.external);
     if !is_vouched_for && !sources.is_empty() && !is_in(sources, source(packet)) {
         return Err(Verdict::Drop(Reason::SidSource));
     }

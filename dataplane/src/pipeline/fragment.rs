@@ -89,7 +89,9 @@ pub(super) struct Cutter<'a> {
 
 impl Cutter<'_> {
     /// Cuts the packet of a burst, so that it fits an adjacency. What is left in its own frame is the
-    /// first fragment: says by which port it leaves. Where there is no room for all of them, none leaves.
+    /// first fragment: says by which port it leaves. Where there is no room for all of them, none leaves;
+    /// but the first one, which leaves with its burst, may still find that others of the burst took its
+    /// place, and is a drop like them then.
     #[cold]
     pub(super) fn cut(
         &mut self,

@@ -87,6 +87,7 @@ fn is_ours(address: u128, fib: &Fib) -> bool {
 /// Whether an address is reached by some way: not this node's own, and not sent nowhere.
 fn is_somewhere(entry: Entry) -> bool {
     match entry.action() {
+        _ if entry == Entry::LEFT => true,
         Action::Forward(_) | Action::Encap(_) => true,
         Action::Punt(Punted::OnLink | Punted::Solicit(_)) => true,
         Action::Punt(Punted::Host) => false,
@@ -97,6 +98,8 @@ fn is_somewhere(entry: Entry) -> bool {
 /// Whether an address is reached by a port: by any of the next hops, up or down.
 fn is_behind(entry: Entry, port: PortIndex, fib: &Fib) -> bool {
     match entry.action() {
+        // The kernel knows by which.
+        _ if entry == Entry::LEFT => true,
         Action::Forward(group) => fib.groups.get(group as usize).is_some_and(|group| {
             group.buckets().iter().chain(group.backups()).any(|id| {
                 fib.adjacencies.get(*id as usize).is_some_and(|adjacency| adjacency.port == port)
@@ -106,5 +109,19 @@ fn is_behind(entry: Entry, port: PortIndex, fib: &Fib) -> bool {
         // A neighbour that only the kernel finds, on one of our links. Once found it has a next hop.
         Action::Punt(Punted::OnLink) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left to the kernel is somewhere, and what is this node's own is no source of others.
+    #[test]
+    fn routes_of_the_kernel_lead_somewhere() {
+        let fib = Fib::default();
+        assert!(is_somewhere(Entry::LEFT) && is_behind(Entry::LEFT, 0, &fib));
+        assert!(!is_somewhere(Entry::HOST) && !is_behind(Entry::HOST, 0, &fib));
+        assert!(!is_somewhere(Entry::NONE) && !is_behind(Entry::NONE, 0, &fib));
     }
 }

@@ -93,18 +93,16 @@ impl Control {
             self.nexthops.refresh(&self.ports, &mut self.writer);
             self.touch_awaiting();
         }
-        let late: Vec<Key> = self
-            .awaiting
-            .iter()
-            .filter(|(_, since)| since.elapsed() > PATIENCE)
-            .map(|(key, _)| *key)
-            .collect();
+        let now = Instant::now();
+        let is_late = |since: &Instant| now.duration_since(*since) > PATIENCE;
+        let late: Vec<Key> =
+            self.awaiting.iter().filter(|(_, since)| is_late(since)).map(|(key, _)| *key).collect();
         if late.is_empty() && !forgotten {
             return false;
         }
-        self.rib.touch(late.iter().copied());
+        self.rib.touch(late.into_iter());
         self.reconcile();
-        self.awaiting.retain(|key, _| !late.contains(key));
+        self.awaiting.retain(|_, since| !is_late(since));
         true
     }
 }

@@ -231,7 +231,7 @@ impl Control {
             Target::Host => Compiled::best(Entry::HOST),
             Target::Discard(discard) => Compiled::best(Entry::discard(*discard)),
             Target::Kernel(_) => Compiled {
-                entry: Entry::HOST,
+                entry: Entry::LEFT,
                 held: Held::Nothing,
                 standing: Standing::LeftToKernel,
             },
