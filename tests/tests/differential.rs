@@ -18,7 +18,7 @@
 //! for any behavior.
 //!
 //! `ipv6`, `end…`, `un`, `ua`, `un_and_ua`, `h_encaps_…`, `h_insert_…`: one behavior each, as far as Linux has it.
-//! (It has no USP and no USD, PSP only for End, and End.DT4 and End.DT46 only with a VRF device, which many
+//! (It has no USP and no USD, PSP only for End and uN, and End.DT4 and End.DT46 only with a VRF device, which many
 //! kernels are built without.) Whatever Linux does, Sidewinder's side of an intended difference must be
 //! what a model written from the RFCs (`src/differential/rfc.rs`) says, byte for byte; and at the end its
 //! counters add up.
@@ -87,6 +87,7 @@ compare! {
     end_x Subject::EndX;
     end_t Subject::EndT;
     un Subject::UN;
+    un_psp Subject::UNPsp;
     ua Subject::UA;
     un_and_ua Subject::UNUA;
     end_b6_encaps Subject::EndB6Encaps;

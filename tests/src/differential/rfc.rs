@@ -277,7 +277,7 @@ impl Way {
         (self.changed, self.spent) = (true, true);
         self.packet[24..40].copy_from_slice(&next.to_be_bytes());
         self.packet[7] -= 1;
-        if self.subject == Subject::UN { LookUp } else { Send(2) }
+        if matches!(self.subject, Subject::UN | Subject::UNPsp) { LookUp } else { Send(2) }
     }
 
     /// RFC 8986, 4.1, and PSP, 4.16.1: C-010 to C-015, C-050, C-051, C-070, C-071.
@@ -299,7 +299,7 @@ impl Way {
             return End(Why::Scope);
         }
         self.packet.copy_within(segment..segment + 16, 24);
-        if self.subject == Subject::EndPsp && self.packet[at + 3] == 0 {
+        if self.subject.pops() && self.packet[at + 3] == 0 {
             self.packet[chain.announced] = self.packet[at];
             let length = (usize::from(self.packet[at + 1]) + 1) * 8;
             self.packet.drain(at..at + length);

@@ -47,6 +47,8 @@ pub enum Subject {
     EndT,
     /// End with NEXT-CSID: FRR's layout, a block of 32 bits and a compressed SID of 16.
     UN,
+    /// The same with Penultimate Segment Pop.
+    UNPsp,
     /// End.X with NEXT-CSID over out1, a local compressed SID in the same layout.
     UA,
     /// The same behind the node's compressed SID, both taken together.
@@ -131,13 +133,14 @@ pub enum Hop {
 
 impl Subject {
     /// Every subject that Linux has too.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Forward,
         Self::End,
         Self::EndPsp,
         Self::EndX,
         Self::EndT,
         Self::UN,
+        Self::UNPsp,
         Self::UA,
         Self::UNUA,
         Self::EndB6Encaps,
@@ -187,7 +190,8 @@ impl Subject {
             | Self::EncapsL2Red(_)
             | Self::Insert(_) => Family::Transit,
             Self::End | Self::EndPsp | Self::EndX | Self::EndT => Family::Endpoint,
-            Self::UN | Self::UA | Self::UNUA | Self::EndB6Encaps => Family::Endpoint,
+            Self::UN | Self::UNPsp | Self::UA | Self::UNUA => Family::Endpoint,
+            Self::EndB6Encaps => Family::Endpoint,
             Self::EndHmac(_) => Family::Endpoint,
             Self::EndDx6 | Self::EndDx4 | Self::EndDt6 | Self::EndDx2 => Family::Decap,
         }
@@ -198,7 +202,7 @@ impl Subject {
         let text = match self {
             Self::Forward => HOST,
             _ if self.family() == Family::Transit => FAR_HOST,
-            Self::UN => "fc00:0:c::",
+            Self::UN | Self::UNPsp => "fc00:0:c::",
             Self::UA => "fc00:0:e00c::",
             Self::UNUA => "fc00:0:c:e00c::",
             _ => "fc00:0:1:e::",
@@ -209,10 +213,15 @@ impl Subject {
     /// Bits of the compressed SID, behind a block of 32, of a subject with NEXT-CSID.
     pub fn csid_bits(self) -> Option<u8> {
         match self {
-            Self::UN | Self::UA => Some(16),
+            Self::UN | Self::UNPsp | Self::UA => Some(16),
             Self::UNUA => Some(32),
             _ => None,
         }
+    }
+
+    /// Whether the SRH is taken out before the last segment.
+    pub fn pops(self) -> bool {
+        matches!(self, Self::EndPsp | Self::UNPsp)
     }
 
     /// Whether packets to this address are for the subject's SID.
@@ -332,6 +341,7 @@ impl fmt::Display for Subject {
             Self::EndX => f.write_str("End.X"),
             Self::EndT => f.write_str("End.T"),
             Self::UN => f.write_str("uN"),
+            Self::UNPsp => f.write_str("uN-PSP"),
             Self::UA => f.write_str("uA"),
             Self::UNUA => f.write_str("uN+uA"),
             Self::EndB6Encaps => f.write_str("End.B6.Encaps"),

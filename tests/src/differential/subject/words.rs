@@ -23,9 +23,10 @@ impl Subject {
         let csid = |action: &str| {
             let bits = self.csid_bits().unwrap_or_default();
             let length = 32 + bits;
+            let psp = if self.pops() { "psp," } else { "" };
             vec![format!(
                 "route add {sid}/{length} encap seg6local action {action} \
-                 flavors next-csid lblen 32 nflen {bits} dev out0"
+                 flavors {psp}next-csid lblen 32 nflen {bits} dev out0"
             )]
         };
         let steer = |mode: &str| {
@@ -46,7 +47,7 @@ impl Subject {
             Self::EndPsp => local("End flavors psp"),
             Self::EndX => local("End.X nh6 fe80::c oif out1"),
             Self::EndT => local("End.T table 100"),
-            Self::UN => csid("End"),
+            Self::UN | Self::UNPsp => csid("End"),
             Self::UA | Self::UNUA => csid("End.X nh6 fe80::c oif out1"),
             Self::EndB6Encaps => {
                 local(&format!("End.B6.Encaps srh segs {}", self.segments().join(",")))
@@ -114,9 +115,10 @@ impl Subject {
         let local = |lines: &str| format!("[[sid]]\nsid = \"{}\"\n{lines}\n", self.target());
         let csid = |lines: &str| {
             let length = 32 + self.csid_bits().unwrap_or_default();
+            let psp = if self.pops() { "\"PSP\", " } else { "" };
             format!(
                 "[[sid]]\nsid = \"{}/{length}\"\nblock-bits = 32\n\
-                 flavors = [\"NEXT-CSID\"]\n{lines}\n",
+                 flavors = [{psp}\"NEXT-CSID\"]\n{lines}\n",
                 self.target()
             )
         };
@@ -145,7 +147,7 @@ impl Subject {
             Self::EndPsp => local("behavior = \"End\"\nflavors = [\"PSP\"]"),
             Self::EndX => local("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\""),
             Self::EndT => local("behavior = \"End.T\"\ntable = 100"),
-            Self::UN => csid("behavior = \"End\""),
+            Self::UN | Self::UNPsp => csid("behavior = \"End\""),
             Self::UA | Self::UNUA => {
                 csid("behavior = \"End.X\"\nnh6 = \"fe80::c\"\ninterface = \"out1\"")
             }
