@@ -22,10 +22,7 @@ pub fn missing() -> Option<String> {
         return None;
     }
     Some(match fs::read_to_string(prepared().join("missing")) {
-        Ok(reason) => {
-            let words: Vec<&str> = reason.split_whitespace().collect();
-            format!("no ExaBGP: {}", words.join(" ").trim_start_matches("error: "))
-        }
+        Ok(reason) => format!("no ExaBGP: {}", crate::skip::in_a_line(&reason)),
         Err(_) => "needs ExaBGP: run `scripts/exabgp` first".into(),
     })
 }

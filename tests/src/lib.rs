@@ -22,4 +22,5 @@ pub mod mirror;
 pub mod outcome;
 pub mod packet;
 pub mod skip;
+pub mod topologies;
 pub mod vm;

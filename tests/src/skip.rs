@@ -24,6 +24,8 @@ pub enum Need {
     Frr,
     /// ExaBGP, in an environment of its own or installed.
     ExaBgp,
+    /// Topologies of real networks.
+    Topologies,
 }
 
 impl Need {
@@ -40,9 +42,16 @@ impl Need {
             Self::Vm => crate::vm::image::missing(),
             Self::Frr => crate::frr::missing(),
             Self::ExaBgp => crate::exabgp::missing(),
+            Self::Topologies => crate::topologies::missing(),
             _ => None,
         }
     }
+}
+
+/// What a script has said of its failure, in a line.
+pub(crate) fn in_a_line(reason: &str) -> String {
+    let words: Vec<&str> = reason.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").into()
 }
 
 /// The first of `needs` that is not met, in words.

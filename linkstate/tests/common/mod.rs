@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test uses its own part of it")]
 
+pub mod paths;
+
 use std::path::{Path, PathBuf};
 
 use sidewinder_linkstate::bgp::attribute::Session;
