@@ -147,7 +147,7 @@ fn fragments_take_what_is_left() {
     }
 }
 
-/// Where all packets are cut, each leaves in all of its fragments or not at all.
+/// A packet leaves whole, or in all of its fragments, or not at all.
 #[test]
 fn fragments_leave_together() {
     let settings = Settings { frames: 512, ring: 64, flow_label: FlowLabel::Hash };
@@ -159,9 +159,47 @@ fn fragments_leave_together() {
         }
         router.worker.round();
     }
-    // Of 64 places in the ring 42 were taken, then the other 22.
+    // Of 64 places in the ring 42 were taken, then two more: with fewer than 22 left there might be
+    // no room for all of a burst and a tail.
     let counters = &router.worker.counters;
-    assert_eq!((counters.forwarded.get(), counters.fragments.get()), (32, 32));
-    assert_eq!(counters.drops[Reason::TxRingFull as usize].get(), 31);
+    assert_eq!((counters.forwarded.get(), counters.fragments.get()), (22, 22));
+    assert_eq!(counters.drops[Reason::TxRingFull as usize].get(), 41);
     assert_eq!(router.worker.frames_held(), 512);
+}
+
+/// Packets that leave whole with the same burst take no first fragment's place.
+#[test]
+fn whole_packets_leave_no_tails() {
+    let settings = Settings { frames: 1024, ring: 128, flow_label: FlowLabel::Hash };
+    let whole = ipv6(17, 64, host(0xa, 1), host(0xb, 1), &udp(1, b"hello"));
+    let long = ipv4_without_df(0xc000_0201, 0xcb00_7101, &udp(1, &[7; 1440]));
+    for taken in [0, 16, 40, 64] {
+        let mut router = Router::new(settings, Host::default());
+        // As many places of the ring are taken, and then a burst comes with some of each.
+        for count in [taken, 40] {
+            for _ in 0..count {
+                assert!(router.offer(0, &ethernet(own_mac(0), neighbour_mac(0), &whole)));
+            }
+            if count == 40 {
+                for _ in 0..20 {
+                    assert!(router.offer(0, &ethernet(own_mac(0), neighbour_mac(0), &long)));
+                }
+            }
+            router.worker.round();
+        }
+        let (mut first, mut tails) = (0, 0);
+        while let Some(frame) = router.take_sent(1, |bytes| {
+            if bytes.len() > 1000 {
+                first += 1;
+            } else if bytes.len() > 100 {
+                tails += 1;
+            }
+        }) {
+            router.worker.ports[1].complete(frame);
+        }
+        println!("{taken} taken: {first} packets were cut");
+        assert_eq!(first, tails);
+        assert!(taken > 16 || first > 0);
+        assert_eq!(router.worker.frames_held(), 1024);
+    }
 }

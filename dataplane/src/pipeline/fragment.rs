@@ -37,13 +37,11 @@ const MAX_PUSHED: usize = 8;
 pub struct Waiting {
     /// All but the first of each packet, with the ports that they leave by.
     fragments: Vec<(PortIndex, PacketBuf)>,
-    /// Where the first ones leave, which are not sent yet either.
-    first: ArrayVec<PortIndex, BURST>,
 }
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self { fragments: Vec::with_capacity(CAPACITY), first: ArrayVec::new() }
+        Self { fragments: Vec::with_capacity(CAPACITY) }
     }
 }
 
@@ -56,13 +54,7 @@ impl Waiting {
 
     /// Takes all of them, in the order in which they are to be sent.
     pub fn drain(&mut self) -> impl Iterator<Item = (PortIndex, PacketBuf)> {
-        self.first.clear();
         self.fragments.drain(..)
-    }
-
-    /// How many of the first ones leave by a port.
-    fn first_by(&self, port: PortIndex) -> usize {
-        self.first.iter().filter(|other| **other == port).count()
     }
 }
 
@@ -80,6 +72,8 @@ pub(super) fn is_allowed(packet: &Packet<'_>) -> bool {
 /// What it takes to cut packets.
 pub(super) struct Cutter<'a> {
     pub(super) waiting: &'a mut Waiting,
+    /// How many packets the burst has: all of them may leave by one port yet.
+    pub(super) packets: usize,
     /// Per port: how many packets it takes.
     pub(super) room: &'a mut [CachePadded<usize>],
     pub(super) free: &'a mut FreeList,
@@ -89,9 +83,8 @@ pub(super) struct Cutter<'a> {
 
 impl Cutter<'_> {
     /// Cuts the packet of a burst, so that it fits an adjacency. What is left in its own frame is the
-    /// first fragment: says by which port it leaves. Where there is no room for all of them, none leaves;
-    /// but the first one, which leaves with its burst, may still find that others of the burst took its
-    /// place, and is a drop like them then.
+    /// first fragment: says by which port it leaves. Where there may be no room for all of them, none
+    /// leaves.
     #[cold]
     pub(super) fn cut(
         &mut self,
@@ -113,8 +106,7 @@ impl Cutter<'_> {
         let all = Fragments::new(cargo, room).ok_or(TOO_BIG)?;
         let more = all.clone().count().saturating_sub(1);
         let left = self.room.get_mut(usize::from(adjacency.port)).ok_or(Reason::AdjacencyDown)?;
-        let taken = self.waiting.first_by(adjacency.port);
-        if **left <= taken + more || self.waiting.fragments.len() + more > CAPACITY {
+        if **left < self.packets + more || self.waiting.fragments.len() + more > CAPACITY {
             return Err(Reason::TxRingFull);
         }
         if self.free.len() < more {
@@ -137,8 +129,6 @@ impl Cutter<'_> {
             if index == 0 {
                 let len = write(self.umem.bytes(&buf.frame), parts);
                 (buf.head, buf.len) = (HEADROOM as u16, len);
-                // A burst has no more packets than there are places.
-                let _ = self.waiting.first.try_push(adjacency.port);
             } else if let Some(frame) = self.free.pop() {
                 let len = write(self.umem.bytes(&frame), parts);
                 let packet = PacketBuf { frame, head: HEADROOM as u16, len };

@@ -271,6 +271,7 @@ impl Pipeline {
         context: &mut Context<'_, U>,
         observer: &mut impl Observer,
     ) {
+        let packets = burst.len();
         for (index, verdict) in self.others.drain(..) {
             let index = usize::from(index);
             let Some(buf) = burst.get_mut(index) else { continue };
@@ -289,6 +290,7 @@ impl Pipeline {
                 Verdict::Fragment(adjacency) => {
                     let mut cutter = Cutter {
                         waiting: &mut self.fragments,
+                        packets,
                         room: &mut self.room,
                         free: context.free,
                         umem: context.umem,
