@@ -140,7 +140,9 @@ fn every_reason_occurred(router: &Router<Host>) {
         .iter()
         .filter(|reason| {
             let at = **reason as usize;
-            counters.drops[at].get() + counters.replies[at].get() == 0
+            // A limit per second: how fast the machine is decides whether it is reached.
+            **reason != Reason::PuntLimited
+                && counters.drops[at].get() + counters.replies[at].get() == 0
         })
         .map(|reason| reason.name())
         .collect();
@@ -149,7 +151,6 @@ fn every_reason_occurred(router: &Router<Host>) {
     let others = [
         Reason::NoFrame,
         Reason::NoHeadroom,
-        Reason::PuntLimited,
         Reason::ReversePath,
         Reason::SidFromOutside,
         Reason::SidSource,
