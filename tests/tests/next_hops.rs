@@ -156,6 +156,15 @@ fn stream(lab: &Lab) -> Result<Stream> {
 }
 
 /// The kernel of r knows no neighbour on a link.
+/// A daemon that takes its routes from the kernel, which has one by a, and a stream on it.
+fn by_the_kernel(lab: &Lab) -> Result<(Daemon, Stream, Instant)> {
+    let r = lab.node("r");
+    r.ip("route add 2001:db8:2::/64 via fc00:a::2 dev ea")?;
+    let daemon = Daemon::start(r, &format!("{ROUTER}[source.kernel]\n"))?;
+    let stream = stream(lab)?;
+    Ok((daemon, stream, Instant::now()))
+}
+
 fn forget(r: &Netns, link: &str) -> Result<()> {
     r.ip(&format!("-6 neigh flush dev {link}"))?;
     Ok(())
@@ -270,10 +279,7 @@ fn neighbours_are_flushed() -> Outcome {
     let _turn = serial();
     let lab = lab()?;
     let r = lab.node("r");
-    r.ip("route add 2001:db8:2::/64 via fc00:a::2 dev ea")?;
-    let daemon = Daemon::start(r, &format!("{ROUTER}[source.kernel]\n"))?;
-    let stream = stream(&lab)?;
-    let begin = Instant::now();
+    let (daemon, stream, begin) = by_the_kernel(&lab)?;
     for _ in 0..ROUNDS {
         forget(r, "ea")?;
         thread::sleep(PAUSE);
@@ -288,10 +294,7 @@ fn nobody_answers() -> Outcome {
     let _turn = serial();
     let lab = lab()?;
     let r = lab.node("r");
-    r.ip("route add 2001:db8:2::/64 via fc00:a::2 dev ea")?;
-    let daemon = Daemon::start(r, &format!("{ROUTER}[source.kernel]\n"))?;
-    let stream = stream(&lab)?;
-    let begin = Instant::now();
+    let (daemon, stream, begin) = by_the_kernel(&lab)?;
     r.ip("route replace 2001:db8:2::/64 via fc00:b::77 dev eb")?;
     let mut seen = Vec::new();
     loop {
