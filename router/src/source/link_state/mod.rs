@@ -348,7 +348,9 @@ impl LinkState {
     ) {
         // Mostly, these are empty.
         for some in [&mut self.lost, &mut self.elsewhere] {
-            let _ = !some.is_empty() && some.remove(&prefix);
+            if !some.is_empty() {
+                some.remove(&prefix);
+            }
         }
         if self.is_sid(&prefix) {
             return;
